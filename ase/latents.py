@@ -1,0 +1,69 @@
+"""Skill latents: points on the unit sphere, held for a random time.
+
+Shapes: ``N`` environments, ``n`` some of them, ``Z`` latent size (0 for training without skills).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    """Attributes:
+    dim: size ``Z`` of a latent; 0 trains without skills (AMP).
+    min_hold_s, max_hold_s: a latent is held for a uniformly random time between these.
+    """
+
+    dim: int = 64
+    min_hold_s: float = 0.5
+    max_hold_s: float = 5.0
+
+
+def sample_latents(n: int, dim: int, generator: torch.Generator) -> Tensor:
+    """``n`` points uniform on the unit sphere, ``[n, dim]`` (normalised Gaussians)."""
+    return F.normalize(torch.randn(n, dim, generator=generator, device=generator.device), dim=-1)
+
+
+class LatentSchedule:
+    """The latent of every environment and when it changes.
+
+    Attributes:
+        z: ``[N, Z]`` present latents.
+        age: ``[N]`` control steps since the latent was drawn; an encoder window of ``H`` frames is evidence for ``z`` alone once ``age >= H``.
+    """
+
+    def __init__(self, config: LatentConfig, num_envs: int, control_dt: float, generator: torch.Generator):
+        self._config, self._generator = config, generator
+        self._low, self._high = max(1, round(config.min_hold_s / control_dt)), max(1, round(config.max_hold_s / control_dt))
+        if self._low > self._high:
+            raise ValueError(f"latents: min_hold_s: got {config.min_hold_s}; expected at most max_hold_s = {config.max_hold_s}")
+        device = generator.device
+        self.z = torch.zeros(num_envs, config.dim, device=device)
+        self.age = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.steps_left = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.switch(torch.arange(num_envs, device=device))
+
+    def switch(self, env_ids: Tensor) -> None:
+        """Draws a new latent and hold time for ``env_ids [n]``."""
+        n, device = len(env_ids), self._generator.device
+        self.z = self.z.index_copy(0, env_ids, sample_latents(n, self._config.dim, self._generator))
+        self.steps_left[env_ids] = torch.randint(self._low, self._high + 1, (n,), generator=self._generator, device=device)
+        self.age[env_ids] = 0
+
+    def advance(self) -> Tensor:
+        """Counts one control step; ``[n]`` the environments whose time is up. The caller switches them."""
+        self.age += 1
+        self.steps_left -= 1
+        return (self.steps_left <= 0).nonzero().squeeze(-1)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"z": self.z, "age": self.age, "steps_left": self.steps_left}
+
+    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+        for name in ("z", "age", "steps_left"):
+            setattr(self, name, saved[name].to(self._generator.device).clone())

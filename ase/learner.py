@@ -1,0 +1,120 @@
+"""`Learner`: everything that training changes, in one object that can be saved and restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ase.latents import LatentConfig, LatentSchedule
+from ase.nets import Policy, Value
+from ase.normalizer import Normalizer
+from ase.ppo import PpoConfig
+from ase.style import Style, StyleConfig
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of low-level training.
+
+    Attributes:
+        max_samples: control steps over all environments after which training ends.
+        max_minutes: wall-clock minutes of training after which it ends, resumed parts included; 0 for no limit.
+        save_every_s, log_every, video_every_s: seconds between checkpoints, iterations between log lines, seconds between videos (0: none).
+        bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
+    """
+
+    max_samples: int = 40_000_000
+    max_minutes: float = 0.0
+    save_every_s: float = 120.0
+    log_every: int = 5
+    video_every_s: float = 600.0
+    bf16: str = "auto"
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    style: StyleConfig = field(default_factory=StyleConfig)
+    latents: LatentConfig = field(default_factory=LatentConfig)
+
+    def __post_init__(self) -> None:
+        if self.bf16 not in ("auto", "on", "off"):
+            raise ValueError(f"bf16: got {self.bf16!r}; expected auto, on or off")
+
+
+def use_bf16(setting: str, device: torch.device) -> bool:
+    """Whether hidden layers run in bfloat16 on ``device`` under ``setting`` (auto, on, off)."""
+    if setting != "auto":
+        return setting == "on"
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+
+
+class Learner:
+    """Networks, normalisers, optimisers, replay, latents, random source and counters of low-level training.
+
+    Args:
+        obs_dim, action_dim, window: sizes of the environment, ``window = (H, F)``.
+        num_envs, control_dt: for the latent schedule.
+    """
+
+    def __init__(self, config: PretrainConfig, obs_dim: int, action_dim: int, window: tuple[int, int], num_envs: int, control_dt: float, device: torch.device, seed: int):
+        ppo, z_dim = config.ppo, config.latents.dim
+        self.config, self.device = config, device
+        self.generator = torch.Generator(device).manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.policy = Policy(obs_dim, z_dim, action_dim, ppo.policy_hidden, ppo.action_std).to(device)
+            self.value = Value(obs_dim, z_dim, ppo.value_hidden).to(device)
+            self.style = Style(config.style, window, z_dim, device)
+        self.obs_normalizer = Normalizer(obs_dim).to(device)
+        self.return_normalizer = Normalizer(1, limit=10.0).to(device)
+        self.policy_opt = torch.optim.Adam(self.policy.parameters(), ppo.policy_lr, fused=True)
+        self.value_opt = torch.optim.Adam(self.value.parameters(), ppo.value_lr, fused=True)
+        self.latents = LatentSchedule(config.latents, num_envs, control_dt, self.generator)
+        self.noise_free = torch.rand(num_envs, generator=self.generator, device=device) < ppo.deterministic_share
+        self.samples, self.iteration, self.seconds = 0, 0, 0.0
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
+        """The mean action ``[B, A]`` in raw observations ``[B, O]`` under latents ``[B, Z]``."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return self.policy(self.obs_normalizer(obs), z)
+
+    def switch_latents(self, env_ids: Tensor) -> None:
+        """New latents for ``env_ids [n]``, each hold acted with or without noise."""
+        self.latents.switch(env_ids)
+        draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
+        self.noise_free[env_ids] = draw < self.config.ppo.deterministic_share
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """The parts that a trained skill set consists of, by name."""
+        return {"policy": self.policy, "value": self.value, "obs_normalizer": self.obs_normalizer, "return_normalizer": self.return_normalizer, "style": self.style}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        found = {"policy": self.policy_opt, "value": self.value_opt, "disc": self.style.disc_opt, "encoder": self.style.encoder_opt}
+        return {name: optimizer for name, optimizer in found.items() if optimizer is not None}
+
+    def state_dict(self) -> dict:
+        """Nested dict of tensors: all that `load_state_dict` needs to continue bit for bit."""
+        return {
+            "modules": {name: module.state_dict() for name, module in self.modules().items()},
+            "optimizers": {name: {str(k): dict(v) for k, v in optimizer.state_dict()["state"].items()} for name, optimizer in self.optimizers().items()},
+            "replay": self.style.replay.state_dict(),
+            "latents": self.latents.state_dict(),
+            "noise_free": self.noise_free,
+            "generator": self.generator.get_state(),
+            "counters": torch.tensor([float(self.samples), float(self.iteration), self.seconds], dtype=torch.float64),
+        }
+
+    def load_state_dict(self, saved: dict) -> None:
+        """Restores `state_dict`."""
+        for name, module in self.modules().items():
+            module.load_state_dict(saved["modules"][name])
+        for name, optimizer in self.optimizers().items():
+            fresh = optimizer.state_dict()
+            fresh["state"] = {int(k): dict(v) for k, v in saved["optimizers"].get(name, {}).items()}
+            optimizer.load_state_dict(fresh)
+        self.style.replay.load_state_dict(saved["replay"])
+        self.latents.load_state_dict(saved["latents"])
+        self.noise_free = saved["noise_free"].to(self.device).clone()
+        self.generator.set_state(saved["generator"])
+        samples, iteration, self.seconds = saved["counters"].tolist()
+        self.samples, self.iteration = int(samples), int(iteration)

@@ -1,0 +1,77 @@
+"""Networks. Hidden layers may run in bf16 under autocast; output layers always run in float32, so that an action mean is exact enough for likelihood ratios.
+
+Shapes: ``O`` observation, ``A`` action, ``Z`` latent, ``H`` history frames, ``F`` features of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Mlp(nn.Module):
+    """ReLU layers and a linear float32 output whose initial weights are uniform in ``±output_scale``."""
+
+    def __init__(self, input_dim: int, hidden: Sequence[int], output_dim: int, output_scale: float):
+        super().__init__()
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((input_dim, *hidden)))
+        self.output = nn.Linear(hidden[-1], output_dim)
+        for layer in self.hidden:
+            nn.init.zeros_(layer.bias)
+        nn.init.uniform_(self.output.weight, -output_scale, output_scale)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = F.relu(layer(x))
+        with torch.autocast(x.device.type, enabled=False):
+            return self.output(x.float())
+
+
+class Policy(nn.Module):
+    """Mean action in [-1, 1] units from a normalised observation ``[B, O]`` and a latent ``[B, Z]``; the deviation ``std`` is fixed."""
+
+    def __init__(self, obs_dim: int, latent_dim: int, action_dim: int, hidden: Sequence[int], std: float):
+        super().__init__()
+        self.std = std
+        self.mlp = Mlp(obs_dim + latent_dim, hidden, action_dim, output_scale=0.01)
+
+    def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+        return self.mlp(torch.cat((obs, z), dim=-1))
+
+
+class Value(nn.Module):
+    """Normalised value ``[B]`` of a normalised observation ``[B, O]`` under a latent ``[B, Z]``."""
+
+    def __init__(self, obs_dim: int, latent_dim: int, hidden: Sequence[int]):
+        super().__init__()
+        self.mlp = Mlp(obs_dim + latent_dim, hidden, 1, output_scale=0.03)
+
+    def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+        return self.mlp(torch.cat((obs, z), dim=-1)).squeeze(-1)
+
+
+class Discriminator(nn.Module):
+    """Logit ``[B]`` that a normalised window ``[B, H * F]`` comes from the clips."""
+
+    def __init__(self, window_dim: int, hidden: Sequence[int]):
+        super().__init__()
+        self.mlp = Mlp(window_dim, hidden, 1, output_scale=0.1)
+
+    def forward(self, window: Tensor) -> Tensor:
+        return self.mlp(window).squeeze(-1)
+
+
+class Encoder(nn.Module):
+    """Unit vector ``[B, Z]``: the latent that a normalised window ``[B, H * F]`` was probably acted with. A network of its own."""
+
+    def __init__(self, window_dim: int, latent_dim: int, hidden: Sequence[int]):
+        super().__init__()
+        self.mlp = Mlp(window_dim, hidden, latent_dim, output_scale=0.1)
+
+    def forward(self, window: Tensor) -> Tensor:
+        return F.normalize(self.mlp(window), dim=-1)

@@ -1,0 +1,113 @@
+"""`ppo_update`: the policy and value step shared by both training stages.
+
+Shapes: ``B`` samples of an iteration, ``O`` observation, ``A`` action, ``Z`` latent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ase.latents import sample_latents
+from ase.losses import bound_loss, diversity_loss, gaussian_log_prob, surrogate_loss, value_loss
+from ase.nets import Policy, Value
+
+
+@dataclass(frozen=True)
+class PpoConfig:
+    """Attributes:
+    rollout_steps: control steps collected per iteration in each environment.
+    num_epochs, minibatch_size: passes over an iteration's samples, and samples a gradient step.
+    discount, lam: γ and λ of generalised advantage estimation, per control step.
+    clip: likelihood ratio bound. action_std: fixed deviation of exploration.
+    policy_lr, value_lr: Adam step sizes.
+    bound_weight, diversity_weight: weights of those losses; diversity is computed on the first ``diversity_share`` of a minibatch.
+    deterministic_share: share of latent holds that are acted without noise. They show the discriminator motion without jitter and do not train the policy.
+    policy_hidden, value_hidden: layer sizes.
+    max_grad_norm: gradients are scaled down to this norm.
+    """
+
+    rollout_steps: int = 16
+    num_epochs: int = 3
+    minibatch_size: int = 4096
+    discount: float = 0.98
+    lam: float = 0.95
+    clip: float = 0.2
+    action_std: float = 0.055
+    policy_lr: float = 2e-4
+    value_lr: float = 2e-4
+    bound_weight: float = 10.0
+    diversity_weight: float = 0.01
+    diversity_share: float = 0.25
+    deterministic_share: float = 0.2
+    policy_hidden: tuple[int, ...] = (512, 256)
+    value_hidden: tuple[int, ...] = (512, 256)
+    max_grad_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class PpoBatch:
+    """An iteration's samples, flattened: ``obs [B, O]`` (normalised), ``z [B, Z]``, ``action [B, A]``, ``log_prob [B]``, ``stochastic [B]``,
+    ``advantage [B]`` (raw), ``target [B]`` (normalised return)."""
+
+    obs: Tensor
+    z: Tensor
+    action: Tensor
+    log_prob: Tensor
+    stochastic: Tensor
+    advantage: Tensor
+    target: Tensor
+
+
+def normalize_advantage(advantage: Tensor, mask: Tensor) -> Tensor:
+    """Advantages ``[B]`` shifted and scaled to mean 0 and deviation 1 over the samples of ``mask [B]``."""
+    chosen = advantage[mask]
+    return (advantage - chosen.mean()) / (chosen.std() + 1e-5)
+
+
+def ppo_update(
+    policy: Policy, value: Value, policy_opt: Optimizer, value_opt: Optimizer, batch: PpoBatch, config: PpoConfig, generator: torch.Generator, bf16: bool
+) -> dict[str, float]:
+    """Several epochs of clipped-surrogate and value steps over ``batch``; returns the means of losses and diagnostics.
+
+    Only stochastic samples train the policy; every sample trains the value.
+    """
+    device = batch.obs.device
+    advantage = normalize_advantage(batch.advantage, batch.stochastic)
+    totals: dict[str, Tensor] = {}
+    count = 0
+    for _ in range(config.num_epochs):
+        for rows in torch.randperm(len(advantage), generator=generator, device=device).split(config.minibatch_size):
+            obs, z, mask = batch.obs[rows], batch.z[rows], batch.stochastic[rows].float()
+            weight = mask / mask.sum().clamp_min(1.0)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                mean = policy(obs, z)
+                predicted = value(obs, z)
+                log_prob = gaussian_log_prob(batch.action[rows], mean, policy.std)
+                surrogate = (surrogate_loss(log_prob, batch.log_prob[rows], advantage[rows], config.clip) * weight).sum()
+                bound = (bound_loss(mean) * weight).sum()
+                policy_loss = surrogate + config.bound_weight * bound
+                if z.shape[-1] and config.diversity_weight > 0:
+                    part = slice(0, max(1, int(config.diversity_share * len(rows))))
+                    other = sample_latents(part.stop, z.shape[-1], generator)
+                    diversity = diversity_loss(mean[part], policy(obs[part], other), z[part], other).mean()
+                    policy_loss = policy_loss + config.diversity_weight * diversity
+                else:
+                    diversity = torch.zeros((), device=device)
+            value_error = value_loss(predicted, batch.target[rows])
+            for module, optimizer, loss in ((policy, policy_opt, policy_loss), (value, value_opt, value_error)):
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(module.parameters(), config.max_grad_norm)
+                optimizer.step()
+            with torch.no_grad():
+                ratio = (log_prob - batch.log_prob[rows]).exp()
+                clipped = (((ratio - 1).abs() > config.clip).float() * weight).sum()
+                kl = ((ratio - 1 - (log_prob - batch.log_prob[rows])) * weight).sum()
+            for key, number in (("surrogate", surrogate), ("bound", bound), ("diversity", diversity), ("value", value_error), ("clipped", clipped), ("kl", kl)):
+                totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
+            count += 1
+    return {f"ppo/{key}": float(total) / count for key, total in totals.items()}

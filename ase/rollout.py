@@ -1,0 +1,92 @@
+"""`Rollout`: what one iteration of acting produced, and what environments must offer to be trained on.
+
+Shapes: ``T`` rollout steps, ``N`` environments, ``B = T * N``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class StepLike(Protocol):
+    """See `envs.humanoid.Step`."""
+
+    @property
+    def obs(self) -> Tensor: ...
+    @property
+    def reward(self) -> Tensor: ...
+    @property
+    def terminated(self) -> Tensor: ...
+    @property
+    def truncated(self) -> Tensor: ...
+    @property
+    def disc_obs(self) -> Tensor: ...
+
+
+class Env(Protocol):
+    """A batch of environments whose ``step`` does not reset."""
+
+    num_envs: int
+    device: torch.device
+
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def action_dim(self) -> int: ...
+    def reset(self, env_ids: Tensor | None = None) -> Tensor: ...
+    def step(self, action: Tensor) -> StepLike: ...
+
+
+@dataclass
+class Rollout:
+    """One iteration's data, time-major.
+
+    Attributes:
+        obs, z, action, log_prob: ``[T, N, ...]`` what was seen, the latent, what was done and its log density.
+        stochastic: ``[T, N]`` whether exploration noise was added (only these samples train the policy).
+        task_reward, terminated, truncated: ``[T, N]``.
+        disc_obs: ``[T, N, H, F]`` window after the step.
+        evidence: ``[T, N]`` whether the window belongs to ``z`` alone.
+        end_value: ``[T, N]`` normalised value of the true next state where the step was truncated, else 0.
+    """
+
+    obs: Tensor
+    z: Tensor
+    action: Tensor
+    log_prob: Tensor
+    stochastic: Tensor
+    task_reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    disc_obs: Tensor
+    evidence: Tensor
+    end_value: Tensor
+
+    @staticmethod
+    def empty(steps: int, num_envs: int, obs_dim: int, latent_dim: int, action_dim: int, window: tuple[int, int], device: torch.device) -> Rollout:
+        """Uninitialised storage."""
+
+        def floats(*shape: int) -> Tensor:
+            return torch.empty(steps, num_envs, *shape, device=device)
+
+        def flags() -> Tensor:
+            return torch.empty(steps, num_envs, dtype=torch.bool, device=device)
+
+        return Rollout(floats(obs_dim), floats(latent_dim), floats(action_dim), floats(), flags(), floats(), flags(), flags(), floats(*window), flags(), floats())
+
+    def store(self, t: int, **values: Tensor) -> None:
+        """Writes row ``t`` of the named fields."""
+        for name, value in values.items():
+            getattr(self, name)[t] = value
+
+    def flat(self, name: str) -> Tensor:
+        """A field as ``[B, ...]``."""
+        return getattr(self, name).flatten(0, 1)
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(getattr(self, f.name).nbytes for f in fields(self))

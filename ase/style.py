@@ -1,0 +1,153 @@
+"""`Style`: discriminator and encoder with their optimisers and replay; they give the style and skill rewards.
+
+Shapes: ``B`` batch, ``H`` history frames, ``F`` features of a frame, ``Z`` latent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ase.losses import discriminator_loss, encoder_loss, gradient_penalty
+from ase.nets import Discriminator, Encoder
+from ase.normalizer import Normalizer
+from ase.replay import Replay
+from ase.rewards import skill_reward, style_reward
+
+
+class Demos(Protocol):
+    """Windows of the clips; see `envs.demos.DemoWindows`."""
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class StyleConfig:
+    """Attributes:
+    disc_hidden, encoder_hidden: layer sizes. disc_lr, encoder_lr: Adam step sizes.
+    updates, batch_size: gradient steps an iteration; windows of each kind (agent, demo) in one. Half of the agent's come from replay.
+    gradient_penalty: weight of the mean squared logit gradient at demo windows.
+    logit_decay, weight_decay: weights of the squared norms of the logit layer and of all discriminator layers.
+    input_noise: deviation of Gaussian noise on normalised windows, agent and demo alike, while training; takes exploration jitter away as a cue.
+    judge_noise_free: train the discriminator on the agent's noise-free windows only, so that exploration noise is never evidence against the agent.
+    replay_size, replay_push: windows kept, and windows pushed an iteration.
+    style_scale: reward scale. style_weight, skill_weight: weights in the reward of an episode step.
+    """
+
+    disc_hidden: tuple[int, ...] = (512, 256)
+    encoder_hidden: tuple[int, ...] = (512, 256)
+    disc_lr: float = 5e-5
+    encoder_lr: float = 1e-4
+    updates: int = 6
+    batch_size: int = 2048
+    gradient_penalty: float = 2.0
+    logit_decay: float = 0.01
+    weight_decay: float = 1e-4
+    input_noise: float = 0.1
+    judge_noise_free: bool = False
+    replay_size: int = 32768
+    replay_push: int = 1024
+    style_scale: float = 2.0
+    style_weight: float = 0.5
+    skill_weight: float = 0.1
+
+
+class Style(nn.Module):
+    """Discriminator, encoder, their normaliser (per frame feature, shared by the frames of a window) and replay.
+
+    Args:
+        window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder.
+    """
+
+    def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, device: torch.device | str = "cpu"):
+        super().__init__()
+        self.config = config
+        size = window[0] * window[1]
+        self.normalizer = Normalizer(window[1])
+        self.discriminator = Discriminator(size, config.disc_hidden)
+        self.encoder = Encoder(size, latent_dim, config.encoder_hidden) if latent_dim else None
+        self.to(device)
+        self.replay = Replay(config.replay_size, window, device)
+        fused = torch.device(device).type in ("cpu", "cuda")
+        self.disc_opt = torch.optim.Adam(self.discriminator.parameters(), config.disc_lr, fused=fused)
+        self.encoder_opt = torch.optim.Adam(self.encoder.parameters(), config.encoder_lr, fused=fused) if self.encoder else None
+
+    @torch.no_grad()
+    def rewards(self, windows: Tensor, z: Tensor, bf16: bool = False) -> tuple[Tensor, Tensor]:
+        """Style and skill reward (unweighted) of windows ``[B, H, F]`` acted with ``z [B, Z]``: ``[B]``, ``[B]``."""
+        with torch.autocast(windows.device.type, torch.bfloat16, enabled=bf16):
+            x = self.normalizer(windows).flatten(1)
+            style = style_reward(self.discriminator(x), self.config.style_scale)
+            skill = skill_reward(self.encoder(x), z) if self.encoder else torch.zeros_like(style)
+        return style, skill
+
+    @torch.no_grad()
+    def encode(self, windows: Tensor) -> Tensor:
+        """The encoder's latents for windows ``[B, H, F]``: ``[B, Z]``."""
+        assert self.encoder is not None, "a policy without latents has no encoder"
+        return self.encoder(self.normalizer(windows).flatten(1))
+
+
+def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, clean: Tensor, demos: Demos, generator: torch.Generator, bf16: bool) -> dict[str, float]:
+    """Trains discriminator and encoder on one iteration's windows.
+
+    Args:
+        windows: ``[B, H, F]``. z: ``[B, Z]``. evidence: ``[B]`` window acted with ``z`` alone; only these train the encoder.
+        clean: ``[B]`` window acted without exploration noise.
+
+    Returns:
+        Means of losses and of the discriminator's decisions.
+    """
+    config, device = style.config, windows.device
+    judged = clean if config.judge_noise_free else torch.ones_like(clean)
+    pool, taught = judged.nonzero().squeeze(-1), evidence.nonzero().squeeze(-1)
+    if not len(pool):
+        pool = torch.arange(len(windows), device=device)
+
+    def pick(ids: Tensor, n: int) -> Tensor:
+        return ids[torch.randint(len(ids), (n,), generator=generator, device=device)]
+
+    def noisy(frames: Tensor) -> Tensor:
+        x = style.normalizer(frames).flatten(1)
+        return x + config.input_noise * torch.randn(x.shape, generator=generator, device=device)
+
+    style.replay.push(windows[pick(pool, config.replay_push)])
+    half = config.batch_size // 2
+    totals: dict[str, Tensor] = {}
+    for _ in range(config.updates):
+        agent = noisy(torch.cat((windows[pick(pool, config.batch_size - half)], style.replay.sample(half, generator))))
+        demo = noisy(demos.sample(config.batch_size, generator)).requires_grad_()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            agent_logit, demo_logit = style.discriminator(agent), style.discriminator(demo)
+            penalty = gradient_penalty(demo_logit, demo)
+        bce = discriminator_loss(agent_logit, demo_logit)
+        head = style.discriminator.mlp.output.weight.square().sum()
+        decay = sum(layer.weight.square().sum() for layer in style.discriminator.mlp.hidden) + head
+        _descend(style.disc_opt, bce + config.gradient_penalty * penalty + config.logit_decay * head + config.weight_decay * decay)
+        logs = {
+            "disc_bce": bce,
+            "gradient_penalty": penalty,
+            "agent_logit": agent_logit.mean(),
+            "demo_logit": demo_logit.mean(),
+            "agent_accuracy": (agent_logit < 0).float().mean(),
+            "demo_accuracy": (demo_logit > 0).float().mean(),
+        }
+        if style.encoder is not None and style.encoder_opt is not None and len(taught):
+            rows = pick(taught, config.batch_size)
+            x = noisy(windows[rows])
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                error = encoder_loss(style.encoder(x), z[rows]).mean()
+            _descend(style.encoder_opt, error)
+            logs["encoder_error"] = error
+        for key, number in logs.items():
+            totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
+    return {f"style/{key}": float(total) / config.updates for key, total in totals.items()}
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

@@ -1,0 +1,1 @@
+"""Characters, physics engines and environments."""

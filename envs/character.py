@@ -1,0 +1,202 @@
+"""`Character`: a compiled MuJoCo model and everything the environment needs to know of it, found by name.
+
+To use another body, write its MJCF and a `CharacterSpec`; nothing else depends on the humanoid.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import torch
+from torch import Tensor
+
+from motions.skeleton import Joint, Skeleton
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@dataclass(frozen=True)
+class CharacterSpec:
+    """What the MJCF alone does not say about a character.
+
+    Attributes:
+        xml: MJCF file; one tree with a free root joint and at most one ball or hinge joint a body, driven by position actuators in joint order.
+        key_bodies: bodies whose positions the discriminator sees.
+        foot_bodies: bodies that may touch the floor.
+        fall_height_m: a body that touches the floor with its origin below this height has fallen.
+        fall_heights_m: exceptions, by body name.
+    """
+
+    xml: str
+    key_bodies: tuple[str, ...]
+    foot_bodies: tuple[str, ...]
+    fall_height_m: float = 0.15
+    fall_heights_m: tuple[tuple[str, float], ...] = ()
+
+
+CHARACTERS = {
+    "humanoid": CharacterSpec(
+        xml=str(ASSETS / "humanoid.xml"),
+        key_bodies=("right_hand", "left_hand", "right_foot", "left_foot"),
+        foot_bodies=("right_foot", "left_foot"),
+        fall_heights_m=(("head", 0.30),),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Character:
+    """A character ready to simulate.
+
+    Attributes:
+        model: compiled model with one floor-contact sensor for each body that may not touch the floor.
+        skeleton: its kinematic tree.
+        action_offset, action_scale: ``[A]`` radians; an action ``a`` in [-1, 1] targets ``offset + scale * a``.
+        key_bodies, foot_bodies: skeleton body indices ``[K]``, ``[2]``.
+        fall_bodies: skeleton body indices with a contact sensor, in sensor order. fall_heights: ``[len(fall_bodies)]`` metres.
+        default_height_m: root height of the model's rest pose.
+    """
+
+    name: str
+    model: mujoco.MjModel
+    skeleton: Skeleton
+    action_offset: Tensor
+    action_scale: Tensor
+    key_bodies: Tensor
+    foot_bodies: Tensor
+    fall_bodies: Tensor
+    fall_heights: Tensor
+    default_height_m: float
+
+    @property
+    def num_actions(self) -> int:
+        return int(self.model.nu)
+
+
+def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: CharacterSpec | None = None) -> Character:
+    """Compiles a character.
+
+    Args:
+        name: key of `CHARACTERS`, or only a label when ``spec`` is given.
+        sim_dt: physics step in seconds.
+
+    Raises:
+        ValueError: unknown character, missing file, or an MJCF without what the environment needs; the message names the element.
+    """
+    if spec is None:
+        if name not in CHARACTERS:
+            raise ValueError(f"character {name}: unknown. Available: {', '.join(CHARACTERS)}")
+        spec = CHARACTERS[name]
+    if not Path(spec.xml).is_file():
+        raise ValueError(f"character {name}: file {spec.xml} not found")
+    mjspec = mujoco.MjSpec.from_file(spec.xml)
+    root = next((j for j in mjspec.joints if j.type == mujoco.mjtJoint.mjJNT_FREE), None)
+    floor = next((g for g in mjspec.worldbody.geoms if g.type == mujoco.mjtGeom.mjGEOM_PLANE), None)
+    if root is None or floor is None:
+        raise ValueError(f"character {name}: {spec.xml} has no {'free root joint' if root is None else 'floor plane'}; expected both")
+    bodies = [root.parent.name, *(b.name for b in root.parent.find_all(mujoco.mjtObj.mjOBJ_BODY))]
+    for wanted in (*spec.key_bodies, *spec.foot_bodies, *(b for b, _ in spec.fall_heights_m)):
+        if wanted not in bodies:
+            raise ValueError(f"character {name}: body {wanted}: not in {spec.xml}. Available: {', '.join(bodies)}")
+    floor.name = floor.name or "floor"
+    fall_bodies = [b for b in bodies if b not in spec.foot_bodies]
+    for body in fall_bodies:
+        mjspec.add_sensor(
+            name=f"touch_{body}",
+            type=mujoco.mjtSensor.mjSENS_CONTACT,
+            objtype=mujoco.mjtObj.mjOBJ_BODY,
+            objname=body,
+            reftype=mujoco.mjtObj.mjOBJ_GEOM,
+            refname=floor.name,
+            intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
+        )
+    model = mjspec.compile()
+    model.opt.timestep = sim_dt
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a diverged state must stay visible
+    skeleton = _skeleton(name, model, model.body(bodies[0]).id)
+    offset, scale = _action_range(name, model, skeleton)
+    index = skeleton.body_names.index
+    heights = dict(spec.fall_heights_m)
+    return Character(
+        name=name,
+        model=model,
+        skeleton=skeleton,
+        action_offset=offset,
+        action_scale=scale,
+        key_bodies=torch.tensor([index(b) for b in spec.key_bodies]),
+        foot_bodies=torch.tensor([index(b) for b in spec.foot_bodies]),
+        fall_bodies=torch.tensor([index(b) for b in fall_bodies]),
+        fall_heights=torch.tensor([heights.get(b, spec.fall_height_m) for b in fall_bodies]),
+        default_height_m=float(model.qpos0[2]),
+    )
+
+
+def _skeleton(name: str, model: mujoco.MjModel, root: int) -> Skeleton:
+    """The tree below body ``root`` with its joints and bounding points."""
+    ids = [b for b in range(model.nbody) if model.body_rootid[b] == root]
+    joints = []
+    for k, body in enumerate(ids[1:], start=1):
+        count, first = int(model.body_jntnum[body]), int(model.body_jntadr[body])
+        kinds = {int(mujoco.mjtJoint.mjJNT_BALL): "ball", int(mujoco.mjtJoint.mjJNT_HINGE): "hinge"}
+        simple = np.allclose(model.body_quat[body], [1, 0, 0, 0]) and (count == 0 or np.allclose(model.jnt_pos[first], 0))
+        if count > 1 or not simple or (count and int(model.jnt_type[first]) not in kinds):
+            raise ValueError(
+                f"character {name}: body {model.body(body).name}: got {count} joints or a turned frame; "
+                "expected at most one ball or hinge joint at the origin of a body that is not rotated"
+            )
+        if count:
+            axis = tuple(float(v) for v in model.jnt_axis[first])
+            joints.append(Joint(model.joint(first).name, k, kinds[int(model.jnt_type[first])], axis))  # type: ignore[arg-type]
+    bodies, offsets, radii = [], [], []
+    for geom in range(model.ngeom):
+        if int(model.geom_bodyid[geom]) not in ids or not model.geom_contype[geom]:
+            continue
+        turn = np.zeros(9)
+        mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
+        for local, radius in _bounding_points(int(model.geom_type[geom]), model.geom_size[geom]):
+            bodies.append(ids.index(int(model.geom_bodyid[geom])))
+            offsets.append(model.geom_pos[geom] + turn.reshape(3, 3) @ local)
+            radii.append(radius)
+    return Skeleton(
+        body_names=tuple(model.body(b).name for b in ids),
+        parents=tuple(ids.index(int(model.body_parentid[b])) if k else -1 for k, b in enumerate(ids)),
+        offsets=torch.tensor(np.array([model.body_pos[b] for b in ids]), dtype=torch.float32),
+        joints=tuple(joints),
+        point_bodies=torch.tensor(bodies),
+        point_offsets=torch.tensor(np.array(offsets), dtype=torch.float32),
+        point_radii=torch.tensor(radii, dtype=torch.float32),
+    )
+
+
+def _bounding_points(kind: int, size: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Spheres (centre in the geom's frame, radius) whose hull bounds a primitive geom."""
+    if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+        return [(np.zeros(3), float(size[0]))]
+    if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
+        return [(np.array([0, 0, s * size[1]]), float(size[0])) for s in (-1, 1)]
+    half = np.array([size[0], size[0], size[1]]) if kind == mujoco.mjtGeom.mjGEOM_CYLINDER else np.asarray(size)
+    return [(half * np.array([x, y, z]), 0.0) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+
+
+def _action_range(name: str, model: mujoco.MjModel, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
+    """Centre and half width of position targets in radians, ``[A]`` each.
+
+    A ball joint: centre 0, half width 1.2 times its cone (at most pi), on all three axes. A hinge: centre of its range, half width 0.7 times its range.
+    """
+    if model.nu != skeleton.num_dofs:
+        raise ValueError(f"character {name}: actuators: got {model.nu}; expected {skeleton.num_dofs}, one a degree of freedom in joint order")
+    offset, scale = torch.zeros(model.nu), torch.zeros(model.nu)
+    for joint, columns in zip(skeleton.joints, skeleton.dof_slices, strict=True):
+        driven = {model.joint(int(model.actuator_trnid[a, 0])).name for a in range(columns.start, columns.stop)}
+        if driven != {joint.name}:
+            raise ValueError(f"character {name}: actuators {columns.start} to {columns.stop - 1}: drive {', '.join(driven)}; expected joint {joint.name}")
+        low, high = (float(v) for v in model.joint(joint.name).range)
+        if joint.kind == "ball":
+            scale[columns] = min(1.2 * high, math.pi)
+        else:
+            offset[columns], scale[columns] = (low + high) / 2, 0.7 * (high - low)
+    return offset, scale

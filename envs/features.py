@@ -1,0 +1,83 @@
+"""What the networks see of a character. Every feature is a pure function of `CharacterState`, so clips and simulation go through the same code.
+
+Everything is expressed in the character's heading frame (yaw of the root removed, origin at the root), so a turn or shift of the world changes nothing.
+Shapes: ``O`` policy observation, ``F`` discriminator features of one frame, ``J`` joints, ``D`` degrees of freedom, ``P`` bodies, ``K`` key bodies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from envs.character import Character
+from motions.rotations import quat_to_mat, quat_to_tan_norm, twist_angle
+from motions.skeleton import CharacterState, Skeleton
+
+
+def observe(state: CharacterState, skeleton: Skeleton) -> Tensor:
+    """The policy's observation ``[..., O]``.
+
+    In order: root height 1 (m); root orientation 6; root linear velocity 3 (m/s) and angular velocity 3 (rad/s); rotations of the ball joints, 6 each;
+    angles of the hinges (rad); joint velocities D (rad/s); positions of all bodies but the root relative to it, 3 each (m). Orientations are coded by their rotated x and z
+    axes. Frames: heading; joint velocities as in `CharacterState`.
+    """
+    lead = state.root_pos.shape[:-1]
+    n = lead.numel()
+    # Rows [k, n]: the batch is innermost in memory until the end, as in forward kinematics.
+    root = quat_to_mat(state.root_quat.reshape(n, 4)).permute(1, 2, 0)  # [3, 3, n]
+    level = (root[0, 0].square() + root[1, 0].square()).sqrt().clamp_min(1e-6)
+    cos, sin = root[0, 0] / level, root[1, 0] / level
+
+    def local(v: Tensor) -> Tensor:
+        """World vectors ``[3, ..., n]`` in the heading frame."""
+        return torch.stack((cos * v[0] + sin * v[1], cos * v[1] - sin * v[0], v[2]))
+
+    balls = [k for k, joint in enumerate(skeleton.joints) if joint.kind == "ball"]
+    hinges = [k for k, joint in enumerate(skeleton.joints) if joint.kind == "hinge"]
+    quats = state.joint_quat.reshape(n, len(skeleton.joints), 4).permute(1, 0, 2)  # [J, n, 4]
+    axes = torch.tensor([skeleton.joints[k].axis for k in hinges], dtype=quats.dtype, device=quats.device).reshape(-1, 1, 3)
+    bodies = state.body_pos_w.reshape(n, -1, 3).permute(2, 1, 0)  # [3, P, n]
+    rows = torch.cat(
+        (
+            state.root_pos.reshape(n, 3).t()[2:],
+            local(root[:, (0, 2)]).transpose(0, 1).reshape(6, n),
+            local(state.root_lin_vel.reshape(n, 3).t()),
+            local(state.root_ang_vel.reshape(n, 3).t()),
+            quat_to_tan_norm(quats[balls]).permute(0, 2, 1).reshape(-1, n),
+            twist_angle(quats[hinges], axes),
+            state.joint_vel.reshape(n, -1).t(),
+            local(bodies[:, 1:] - bodies[:, :1]).transpose(0, 1).reshape(-1, n),
+        )
+    )
+    return rows.t().contiguous().reshape(*lead, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureLayout:
+    """Sizes of the observation and which of its columns the discriminator sees: all but the positions of bodies that are no key bodies.
+
+    Attributes:
+        obs_dim: ``O``. style_columns: ``[F]`` columns of an observation. num_joint_columns: columns of joint rotations.
+    """
+
+    obs_dim: int
+    style_columns: Tensor
+    num_joint_columns: int
+
+    @staticmethod
+    def of(character: Character) -> FeatureLayout:
+        skeleton = character.skeleton
+        joint_columns = sum(6 if j.kind == "ball" else 1 for j in skeleton.joints)
+        common = 13 + joint_columns + skeleton.num_dofs
+        keys = (common + 3 * (character.key_bodies - 1)).unsqueeze(-1) + torch.arange(3)
+        return FeatureLayout(
+            obs_dim=common + 3 * (len(skeleton.body_names) - 1),
+            style_columns=torch.cat((torch.arange(common), keys.flatten())),
+            num_joint_columns=joint_columns,
+        )
+
+    @property
+    def style_dim(self) -> int:
+        return len(self.style_columns)

@@ -1,0 +1,250 @@
+"""`HumanoidEnv`: batched reset and step of a physically simulated character, at 30 Hz by default.
+
+Shapes: ``N`` environments, ``n`` some of them, ``H`` history frames, ``O`` observation, ``F`` features of a frame, ``A`` action.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from envs.character import Character
+from envs.features import FeatureLayout, observe
+from envs.physics import Physics
+from envs.resets import CLIP, DEFAULT, FALLEN, RECOVERY, StartMix, clip_history, default_state, fallen_pool, is_low
+from envs.state import StateCodec
+from motions.library import MotionLibrary
+from motions.skeleton import CharacterState
+
+log = logging.getLogger(__name__)
+MAX_SPEED = 1e3  # rad/s or m/s; beyond this a simulation has diverged
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Environment settings; times in seconds.
+
+    Attributes:
+        character: name in `envs.character.CHARACTERS`.
+        num_envs: parallel simulations.
+        sim_dt, control_dt: physics step and policy step; the second is a multiple of the first.
+        episode_length_s: time limit (a truncation, not a failure).
+        history: frames in a discriminator window.
+        start: how episodes start.
+        terminate_on_fall: whether a fall ends an episode.
+        num_threads: physics threads; 0 takes one for each CPU core.
+    """
+
+    character: str = "humanoid"
+    num_envs: int = 1024
+    sim_dt: float = 1 / 120
+    control_dt: float = 1 / 30
+    episode_length_s: float = 10.0
+    history: int = 6
+    start: StartMix = field(default_factory=StartMix)
+    terminate_on_fall: bool = True
+    num_threads: int = 0
+
+    @property
+    def num_substeps(self) -> int:
+        return round(self.control_dt / self.sim_dt)
+
+    @property
+    def episode_steps(self) -> int:
+        return round(self.episode_length_s / self.control_dt)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a control step returns. Nothing is reset: ``obs`` and ``disc_obs`` are the true next ones, also where the episode ended.
+
+    Attributes:
+        obs: ``[N, O]``. reward: ``[N]`` task reward. terminated: ``[N]`` failed or diverged. truncated: ``[N]`` time limit, not terminated.
+        disc_obs: ``[N, H, F]`` the last ``H`` frames, oldest first.
+    """
+
+    obs: Tensor
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    disc_obs: Tensor
+
+    @property
+    def done(self) -> Tensor:
+        return self.terminated | self.truncated
+
+
+class HumanoidEnv:
+    """N characters on a plane. There is no task: the reward is zero; style and skill rewards come from the learner.
+
+    Args:
+        config: settings.
+        character: compiled character.
+        physics: engine holding ``config.num_envs`` simulations of ``character.model``.
+        library: clips that episodes start on.
+        generator: random source of resets, on the CPU.
+    """
+
+    def __init__(self, config: EnvConfig, character: Character, physics: Physics, library: MotionLibrary, generator: torch.Generator):
+        library.require_window((config.history - 1) * config.control_dt)
+        self.config, self.character, self.physics, self.library = config, character, physics, library
+        self.num_envs, self.device, self.generator = config.num_envs, physics.device, generator
+        self.layout = FeatureLayout.of(character)
+        self.codec = StateCodec(character.skeleton)
+        self._style_columns = self.layout.style_columns.to(self.device)
+        self._fall_bodies, self._fall_heights = character.fall_bodies.to(self.device), character.fall_heights.to(self.device)
+        self._offset, self._scale = character.action_offset.to(self.device), character.action_scale.to(self.device)
+        n = self.num_envs
+        self.obs = torch.zeros(n, self.layout.obs_dim, device=self.device)
+        self._state: CharacterState | None = None
+        self.history = torch.zeros(n, config.history, self.layout.style_dim, device=self.device)
+        self.episode_step = torch.zeros(n, dtype=torch.long, device=self.device)
+        self.grace_steps = torch.zeros(n, dtype=torch.long, device=self.device)
+        self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
+        self.num_diverged = 0
+        starts = config.start
+        self._shares = torch.tensor([starts.clip, starts.default, starts.fallen])
+        self._fallen_pool = fallen_pool(physics, self.codec, character, generator) if starts.fallen > 0 else None
+
+    @property
+    def obs_dim(self) -> int:
+        return self.layout.obs_dim
+
+    @property
+    def action_dim(self) -> int:
+        return self.character.num_actions
+
+    def reset(self, env_ids: Tensor | None = None) -> Tensor:
+        """Starts new episodes.
+
+        Args:
+            env_ids: ``[n]`` sorted indices; all environments if omitted. A partial reset leaves the others bit for bit as they are.
+
+        Returns:
+            The observation of every environment, ``[N, O]``.
+        """
+        ids = torch.arange(self.num_envs, device=self.device) if env_ids is None else env_ids
+        if len(ids):
+            kinds = torch.multinomial(self._shares, len(ids), replacement=True, generator=self.generator)
+            if self.config.start.recovery > 0:
+                stay = self.fallen[ids].cpu() & (torch.rand(len(ids), generator=self.generator) < self.config.start.recovery)
+                kinds[stay] = RECOVERY
+            for kind, start in ((CLIP, self._start_on_clip), (DEFAULT, self._start_default), (FALLEN, self._start_fallen), (RECOVERY, self._start_recovery)):
+                chosen = ids[(kinds == kind).to(self.device)]
+                if len(chosen):
+                    start(chosen)
+            self.episode_step[ids] = 0
+            self.fallen[ids] = False
+            self._refresh(ids)
+        return self.obs
+
+    def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Starts environments ``env_ids [n]`` at ``times_s [n]`` of ``clip_ids [n]``, their history filled from the clip; returns ``[N, O]``."""
+        self._put_on_clip(env_ids, clip_ids, times_s)
+        self.episode_step[env_ids] = 0
+        self.fallen[env_ids] = False
+        self._refresh(env_ids)
+        return self.obs
+
+    def _put_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> None:
+        past = clip_history(self.library, clip_ids, times_s, self.config.history, self.config.control_dt)
+        state = past[:, -1]
+        self.physics.set_state(env_ids, *self.codec.encode(state))
+        self._write_history(env_ids, observe(past, self.character.skeleton)[..., self._style_columns])
+        low = is_low(state, self._fall_bodies, self._fall_heights)
+        self.grace_steps[env_ids] = torch.where(low, self._grace, 0)
+
+    def _write_history(self, env_ids: Tensor, frames: Tensor) -> None:
+        """Replaces the windows of ``env_ids``; `Step.disc_obs` of the last step keeps the old ones."""
+        self.history = self.history.index_copy(0, env_ids, frames.expand(-1, self.config.history, -1))
+
+    @property
+    def _grace(self) -> int:
+        return round(self.config.start.grace_s / self.config.control_dt)
+
+    def _start_on_clip(self, ids: Tensor) -> None:
+        window_s = (self.config.history - 1) * self.config.control_dt
+        self._put_on_clip(ids, *self.library.sample(len(ids), self.generator, min_time_s=window_s))
+
+    def _start_default(self, ids: Tensor) -> None:
+        self.physics.set_state(ids, *self.codec.encode(default_state(self.character, len(ids))))
+        self._start_from_physics(ids, 0)
+
+    def _start_fallen(self, ids: Tensor) -> None:
+        assert self._fallen_pool is not None
+        qpos, qvel = self._fallen_pool
+        pick = torch.randint(len(qpos), (len(ids),), generator=self.generator)
+        self.physics.set_state(ids, qpos[pick], qvel[pick])
+        self._start_from_physics(ids, self._grace)
+
+    def _start_recovery(self, ids: Tensor) -> None:
+        self._start_from_physics(ids, self._grace)
+
+    def _start_from_physics(self, ids: Tensor, grace_steps: int) -> None:
+        """Fills the history of ``ids`` with copies of the present frame."""
+        state = self.codec.decode(self.physics.qpos[ids], self.physics.qvel[ids])
+        self._write_history(ids, observe(state, self.character.skeleton)[:, None, self._style_columns])
+        self.grace_steps[ids] = grace_steps
+
+    @property
+    def state(self) -> CharacterState:
+        """The present state of every character, ``[N]``."""
+        if self._state is None:
+            self._state = self.codec.decode(self.physics.qpos, self.physics.qvel)
+        return self._state
+
+    def _refresh(self, env_ids: Tensor) -> None:
+        """Makes the observation of environments ``env_ids [n]`` current. `Step.obs` of the last step keeps the old one."""
+        obs = self.obs.clone()
+        obs[env_ids] = observe(self.codec.decode(self.physics.qpos[env_ids], self.physics.qvel[env_ids]), self.character.skeleton)
+        self.obs, self._state = obs, None
+
+    def step(self, action: Tensor) -> Step:
+        """One control step. Actions ``[N, A]`` are clamped to [-1, 1] and become position targets in radians."""
+        ctrl = self._offset + self._scale * action.clamp(-1.0, 1.0)
+        self.physics.step(ctrl, self.config.num_substeps)
+        diverged = self._isolate_diverged()
+        self._state = None
+        self.obs = observe(self.state, self.character.skeleton)
+        self.history = torch.cat((self.history[:, 1:], self.obs[:, None, self._style_columns]), dim=1)
+        self.episode_step += 1
+        touching = self.physics.touch[:, : len(self._fall_bodies)] > 0
+        low = self.state.body_pos_w[:, self._fall_bodies, 2] < self._fall_heights
+        self.fallen = (touching & low).any(-1) & (self.grace_steps <= 0)
+        self.grace_steps -= 1
+        terminated = (self.fallen & self.config.terminate_on_fall) | diverged
+        truncated = (self.episode_step >= self.config.episode_steps) & ~terminated
+        return Step(self.obs, torch.zeros(self.num_envs, device=self.device), terminated, truncated, self.history)
+
+    def _isolate_diverged(self) -> Tensor:
+        """Puts simulations with a non-finite or absurd state back into the default pose; ``[N]`` which ones."""
+        bad = ~((self.physics.qvel.abs() < MAX_SPEED).all(-1) & torch.isfinite(self.physics.qpos).all(-1))
+        if bad.any():
+            ids = bad.nonzero().squeeze(-1)
+            self.num_diverged += len(ids)
+            log.warning("diverged: environments %s are put back into the default pose; %d so far", ids[:8].tolist(), self.num_diverged)
+            self._start_default(ids)
+        return bad
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that determines the future but the configuration, as copies."""
+        names = ("history", "episode_step", "grace_steps", "fallen")
+        return {
+            "physics": self.physics.get_full_state(),
+            "generator": self.generator.get_state(),
+            "num_diverged": torch.tensor(self.num_diverged),
+            **{name: getattr(self, name).clone() for name in names},
+        }
+
+    def load_state_dict(self, saved: dict[str, Tensor]) -> Tensor:
+        """Restores `state_dict`; returns the observation ``[N, O]``, bit for bit the one of then."""
+        self.physics.set_full_state(saved["physics"])
+        self.generator.set_state(saved["generator"])
+        self.num_diverged = int(saved["num_diverged"])
+        for name in ("history", "episode_step", "grace_steps", "fallen"):
+            setattr(self, name, saved[name].to(self.device))
+        self._refresh(torch.arange(self.num_envs, device=self.device))
+        return self.obs

@@ -1,0 +1,45 @@
+"""`CpuPhysics`: batched MuJoCo on CPU threads through mjbatch."""
+
+from __future__ import annotations
+
+import mjbatch
+import mujoco
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class CpuPhysics:
+    """The CPU engine behind `envs.physics.Physics`.
+
+    Args:
+        model: compiled model (copied).
+        num_envs: simulations.
+        num_threads: stepping threads.
+    """
+
+    def __init__(self, model: mujoco.MjModel, num_envs: int, num_threads: int):
+        self.model, self.num_envs, self.device = model, num_envs, torch.device("cpu")
+        self.sim_dt = float(model.opt.timestep)
+        self._batch = mjbatch.Batch(model, num_envs, num_threads=num_threads)
+        self._state = self._batch.bind("state")
+        self.qpos, self.qvel, self._ctrl, self.touch = (torch.from_numpy(self._batch.bind(f, np.float32)) for f in ("qpos", "qvel", "ctrl", "sensordata"))
+        self._batch.reset()
+
+    def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        ids = env_ids.numpy().astype(np.int32)
+        self._batch.reset(ids)  # clears warm start, time and warnings; without it a NaN would survive
+        self.qpos[env_ids], self.qvel[env_ids] = qpos, qvel
+        self._batch.forward(ids)
+
+    def step(self, ctrl: Tensor, num_substeps: int) -> None:
+        self._ctrl.copy_(ctrl)
+        self._batch.step(nstep=num_substeps)
+
+    def get_full_state(self) -> Tensor:
+        return torch.from_numpy(self._state.copy())
+
+    def set_full_state(self, state: Tensor) -> None:
+        self._state[...] = state.numpy()
+        self._batch.forward()
+        self._state[...] = state.numpy()  # the refresh has moved the warm start; the saved one counts

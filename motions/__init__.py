@@ -1,0 +1,1 @@
+"""Motion clips: files, rotations, forward kinematics and the stacked library that training samples from."""

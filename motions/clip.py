@@ -1,0 +1,155 @@
+"""`Clip`: one motion on a named skeleton, and its file format.
+
+A clip file is a plain ``.npz`` (never pickled) with the fields of `Clip`. Loading repairs what has one right answer (quaternion norm and sign) and refuses
+what has none (NaN, ragged or missing arrays, impossible rates), naming file, field and frame.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from motions.rotations import make_continuous
+
+LOOP_MODES = ("none", "wrap")
+MIN_FPS, MAX_FPS = 5.0, 1000.0
+MAX_NORM_ERROR = 0.5  # some published clips store quaternions off by 0.42; beyond this it is not a rotation
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A motion clip; z-up, x forward, metres, seconds, quaternions ``wxyz``.
+
+    Attributes:
+        name: what messages and datasets call it.
+        fps: frames a second.
+        loop: ``"wrap"`` if the last frame leads to the first again (displaced), else ``"none"``.
+        root_pos: ``[T, 3]`` world. root_quat: ``[T, 4]`` root to world.
+        joint_names: ``J`` names. joint_quat: ``[T, J, 4]`` child to parent frame.
+        source, license: where the motion comes from and under which terms.
+    """
+
+    name: str
+    fps: float
+    loop: str
+    root_pos: np.ndarray
+    root_quat: np.ndarray
+    joint_names: tuple[str, ...]
+    joint_quat: np.ndarray
+    source: str = ""
+    license: str = ""
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.root_pos)
+
+    @property
+    def duration_s(self) -> float:
+        return (self.num_frames - 1) / self.fps
+
+    def save(self, path: str | Path) -> None:
+        """Writes the clip as plain ``.npz`` (float32)."""
+        np.savez_compressed(
+            path,
+            name=self.name,
+            fps=np.float64(self.fps),
+            loop=self.loop,
+            root_pos=self.root_pos.astype(np.float32),
+            root_quat=self.root_quat.astype(np.float32),
+            joint_names=np.array(self.joint_names, dtype=np.str_),
+            joint_quat=self.joint_quat.astype(np.float32),
+            source=self.source,
+            license=self.license,
+        )
+
+    @staticmethod
+    def load(path: str | Path) -> Clip:
+        """Reads and validates a clip file.
+
+        Raises:
+            ValueError: the file is missing, truncated, pickled, lacks a field, or holds values that are no motion.
+        """
+        path = Path(path)
+        if not path.is_file():
+            near = sorted(p.stem for p in path.parent.glob("*.npz")) if path.parent.is_dir() else []
+            raise ValueError(f"clip file {path}: not found. Available in its folder: {', '.join(near) or 'none'}")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                values = {key: data[key] for key in data.files}
+        except (zipfile.BadZipFile, ValueError, OSError, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+            raise ValueError(f"clip file {path}: not a readable plain .npz ({error})") from None
+        wanted = ("fps", "loop", "root_pos", "root_quat", "joint_names", "joint_quat")
+        missing = [key for key in wanted if key not in values]
+        if missing:
+            raise ValueError(f"clip file {path}: field {missing[0]} is missing; expected {', '.join(wanted)}")
+        return make_clip(
+            name=str(values.get("name", path.stem)),
+            fps=float(values["fps"]),
+            loop=str(values["loop"]),
+            root_pos=values["root_pos"],
+            root_quat=values["root_quat"],
+            joint_names=tuple(str(n) for n in values["joint_names"]),
+            joint_quat=values["joint_quat"],
+            source=str(values.get("source", "")),
+            license=str(values.get("license", "")),
+            where=str(path),
+        )
+
+
+def make_clip(*, name: str, fps: float, loop: str, root_pos, root_quat, joint_names, joint_quat, source: str = "", license: str = "", where: str = "") -> Clip:
+    """Builds a validated clip: checks shapes, rates and values, normalises quaternions and makes their signs continuous.
+
+    Args:
+        where: the file (or other origin) that messages name.
+
+    Raises:
+        ValueError: with the clip, the field, the frame where there is one, and the rule.
+    """
+    where = where or f"clip {name}"
+    if not (MIN_FPS <= fps <= MAX_FPS):
+        raise ValueError(f"{where}: fps: got {fps:g}; expected {MIN_FPS:g} to {MAX_FPS:g}")
+    if loop not in LOOP_MODES:
+        raise ValueError(f"{where}: loop: got {loop!r}; expected one of {', '.join(LOOP_MODES)}")
+    arrays = {}
+    for field, value, tail in (("root_pos", root_pos, (3,)), ("root_quat", root_quat, (4,)), ("joint_quat", joint_quat, (len(joint_names), 4))):
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or array.ndim != 1 + len(tail) or array.shape[1:] != tail:
+            raise ValueError(f"{where}: {field}: got shape {array.shape} of {array.dtype}; expected [T, {', '.join(map(str, tail))}] of numbers")
+        array = array.astype(np.float64)
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if bad.any():
+            raise ValueError(f"{where}: {field}: frame {int(bad.argmax())} holds NaN or infinity; expected finite numbers")
+        arrays[field] = array
+    lengths = {field: len(array) for field, array in arrays.items()}
+    if len(set(lengths.values())) != 1 or lengths["root_pos"] < 2:
+        raise ValueError(f"{where}: frames: got {lengths}; expected the same number everywhere, at least 2")
+    if np.abs(arrays["root_pos"]).max() > 1e4:
+        raise ValueError(f"{where}: root_pos: got {np.abs(arrays['root_pos']).max():g} m; expected metres within 10 km of the origin")
+    for field in ("root_quat", "joint_quat"):
+        norm = np.linalg.norm(arrays[field], axis=-1)
+        off = np.abs(norm - 1).reshape(len(norm), -1).max(axis=1)
+        if off.max() > MAX_NORM_ERROR:
+            raise ValueError(f"{where}: {field}: frame {int(off.argmax())} has norm off by {off.max():.2f}; expected unit quaternions (wxyz)")
+        arrays[field] = make_continuous(torch.from_numpy(arrays[field] / norm[..., None])).numpy()
+    return Clip(name, fps, loop, arrays["root_pos"], arrays["root_quat"], tuple(joint_names), arrays["joint_quat"], source, license)
+
+
+def mirror(clip: Clip) -> Clip:
+    """The clip seen in the x-z plane's mirror: left and right exchanged. Joints are paired by ``left_``/``right_`` in their names."""
+
+    def partner(name: str) -> str:
+        return name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_")
+
+    order = [clip.joint_names.index(partner(name)) for name in clip.joint_names]
+    flip_quat, flip_vec = np.array([1.0, -1.0, 1.0, -1.0]), np.array([1.0, -1.0, 1.0])
+    return replace(
+        clip,
+        name=f"{clip.name}_mirror",
+        root_pos=clip.root_pos * flip_vec,
+        root_quat=clip.root_quat * flip_quat,
+        joint_quat=clip.joint_quat[:, order] * flip_quat,
+    )

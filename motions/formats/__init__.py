@@ -1,0 +1,1 @@
+"""Foreign motion formats, one module each with one function ``load(path, ...) -> Clip``."""
