@@ -99,8 +99,3 @@ def load_module(module: nn.Module, saved: dict[str, Tensor], what: str) -> None:
     if extra:
         raise ValueError(f"checkpoint {what}: tensor {extra[0]}: unexpected. Available: {', '.join(sorted(own))}")
     module.load_state_dict(saved)
-
-
-def unflatten_module(saved: dict[str, Any]) -> dict[str, Tensor]:
-    """A module's own state dict, whose keys are dotted and hence flat."""
-    return {key: value for key, value in saved.items() if isinstance(value, torch.Tensor)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ase.checkpoint import load_module
 from ase.latents import LatentConfig, LatentSchedule
 from ase.nets import Policy, Value
 from ase.normalizer import Normalizer
@@ -51,17 +52,17 @@ class Learner:
     """Networks, normalisers, optimisers, replay, latents, random source and counters of low-level training.
 
     Args:
-        obs_dim, action_dim, window: sizes of the environment, ``window = (H, F)``.
+        obs_dim, window: sizes of the environment, ``window = (H, F)``. rest_action: ``[A]`` where the policy's mean starts.
         num_envs, control_dt: for the latent schedule.
     """
 
-    def __init__(self, config: PretrainConfig, obs_dim: int, action_dim: int, window: tuple[int, int], num_envs: int, control_dt: float, device: torch.device, seed: int):
+    def __init__(self, config: PretrainConfig, obs_dim: int, rest_action: Tensor, window: tuple[int, int], num_envs: int, control_dt: float, device: torch.device, seed: int):
         ppo, z_dim = config.ppo, config.latents.dim
         self.config, self.device = config, device
         self.generator = torch.Generator(device).manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy = Policy(obs_dim, z_dim, action_dim, ppo.policy_hidden, ppo.action_std).to(device)
+            self.policy = Policy(obs_dim, z_dim, rest_action, ppo.policy_hidden, ppo.action_std).to(device)
             self.value = Value(obs_dim, z_dim, ppo.value_hidden).to(device)
             self.style = Style(config.style, window, z_dim, device)
         self.obs_normalizer = Normalizer(obs_dim).to(device)
@@ -107,7 +108,7 @@ class Learner:
     def load_state_dict(self, saved: dict) -> None:
         """Restores `state_dict`."""
         for name, module in self.modules().items():
-            module.load_state_dict(saved["modules"][name])
+            load_module(module, saved["modules"].get(name, {}), name)
         for name, optimizer in self.optimizers().items():
             fresh = optimizer.state_dict()
             fresh["state"] = {int(k): dict(v) for k, v in saved["optimizers"].get(name, {}).items()}

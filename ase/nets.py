@@ -33,12 +33,18 @@ class Mlp(nn.Module):
 
 
 class Policy(nn.Module):
-    """Mean action in [-1, 1] units from a normalised observation ``[B, O]`` and a latent ``[B, Z]``; the deviation ``std`` is fixed."""
+    """Mean action in [-1, 1] units from a normalised observation ``[B, O]`` and a latent ``[B, Z]``; the deviation ``std`` is fixed.
 
-    def __init__(self, obs_dim: int, latent_dim: int, action_dim: int, hidden: Sequence[int], std: float):
+    Args:
+        rest_action: ``[A]`` where the mean starts: a character that targets its rest pose stands longer than one that targets the centre of its ranges.
+    """
+
+    def __init__(self, obs_dim: int, latent_dim: int, rest_action: Tensor, hidden: Sequence[int], std: float):
         super().__init__()
         self.std = std
-        self.mlp = Mlp(obs_dim + latent_dim, hidden, action_dim, output_scale=0.01)
+        self.mlp = Mlp(obs_dim + latent_dim, hidden, len(rest_action), output_scale=0.01)
+        with torch.no_grad():
+            self.mlp.output.bias.copy_(rest_action)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
         return self.mlp(torch.cat((obs, z), dim=-1))

@@ -63,8 +63,10 @@ class PpoBatch:
 
 
 def normalize_advantage(advantage: Tensor, mask: Tensor) -> Tensor:
-    """Advantages ``[B]`` shifted and scaled to mean 0 and deviation 1 over the samples of ``mask [B]``."""
+    """Advantages ``[B]`` shifted and scaled to mean 0 and deviation 1 over the samples of ``mask [B]``; all zero if those are fewer than two."""
     chosen = advantage[mask]
+    if len(chosen) < 2:
+        return torch.zeros_like(advantage)
     return (advantage - chosen.mean()) / (chosen.std() + 1e-5)
 
 

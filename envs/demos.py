@@ -22,7 +22,7 @@ class DemoWindows:
     def __init__(self, library: MotionLibrary, layout: FeatureLayout, control_dt: float, history: int, subdivisions: int = 4):
         window_s = (history - 1) * control_dt
         library.require_window(window_s)
-        self.library, self.history, self._stride = library, history, subdivisions
+        self.library, self.history, self.clip_names = library, history, library.names
         grid_dt = control_dt / subdivisions
         frames, counts, first, total = [], [], [], 0
         for k in range(library.num_clips):
@@ -43,6 +43,12 @@ class DemoWindows:
         clip_ids = torch.multinomial(self.library.weights, n, replacement=True, generator=generator)
         start = (torch.rand(n, generator=generator, device=self._frames.device) * self._counts[clip_ids]).long().minimum(self._counts[clip_ids] - 1)
         return self._frames[(self._first[clip_ids] + start).unsqueeze(-1) + self._offsets]
+
+    def all_windows(self) -> tuple[Tensor, Tensor]:
+        """Every window of every clip ``[n, H, F]`` and its clip ``[n]``."""
+        parts = [self.of_clip(k) for k in range(self.library.num_clips)]
+        ids = torch.cat([torch.full((len(part),), k, device=part.device) for k, part in enumerate(parts)])
+        return torch.cat(parts), ids
 
     def of_clip(self, clip_id: int) -> Tensor:
         """Every window of one clip, ``[n, H, F]``, in time order."""

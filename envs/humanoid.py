@@ -6,6 +6,7 @@ Shapes: ``N`` environments, ``n`` some of them, ``H`` history frames, ``O`` obse
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +18,7 @@ from envs.physics import Physics
 from envs.resets import CLIP, DEFAULT, FALLEN, RECOVERY, StartMix, clip_history, default_state, fallen_pool, is_low
 from envs.state import StateCodec
 from motions.library import MotionLibrary
+from motions.rotations import heading
 from motions.skeleton import CharacterState
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class EnvConfig:
         history: frames in a discriminator window.
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
+        min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
         num_threads: physics threads; 0 takes one for each CPU core.
     """
 
@@ -46,6 +49,7 @@ class EnvConfig:
     history: int = 6
     start: StartMix = field(default_factory=StartMix)
     terminate_on_fall: bool = True
+    min_root_height_m: float = 0.0
     num_threads: int = 0
 
     @property
@@ -105,6 +109,7 @@ class HumanoidEnv:
         self.grace_steps = torch.zeros(n, dtype=torch.long, device=self.device)
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.num_diverged = 0
+        self.seconds = {"physics": 0.0, "features": 0.0}  # wall time spent in `step`, by part
         starts = config.start
         self._shares = torch.tensor([starts.clip, starts.default, starts.fallen])
         self._fallen_pool = fallen_pool(physics, self.codec, character, generator) if starts.fallen > 0 else None
@@ -116,6 +121,11 @@ class HumanoidEnv:
     @property
     def action_dim(self) -> int:
         return self.character.num_actions
+
+    @property
+    def rest_action(self) -> Tensor:
+        """The action ``[A]`` that targets the rest pose (all joints at zero)."""
+        return (-self._offset / self._scale).clamp(-1.0, 1.0)
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         """Starts new episodes.
@@ -196,6 +206,10 @@ class HumanoidEnv:
             self._state = self.codec.decode(self.physics.qpos, self.physics.qvel)
         return self._state
 
+    def planar_pose(self) -> Tensor:
+        """Position on the ground (m, world) and heading (rad) of every root, ``[N, 3]``."""
+        return torch.cat((self.state.root_pos[:, :2], heading(self.state.root_quat).unsqueeze(-1)), dim=-1)
+
     def _refresh(self, env_ids: Tensor) -> None:
         """Makes the observation of environments ``env_ids [n]`` current. `Step.obs` of the last step keeps the old one."""
         obs = self.obs.clone()
@@ -204,8 +218,10 @@ class HumanoidEnv:
 
     def step(self, action: Tensor) -> Step:
         """One control step. Actions ``[N, A]`` are clamped to [-1, 1] and become position targets in radians."""
+        start = time.perf_counter()
         ctrl = self._offset + self._scale * action.clamp(-1.0, 1.0)
         self.physics.step(ctrl, self.config.num_substeps)
+        stepped = time.perf_counter()
         diverged = self._isolate_diverged()
         self._state = None
         self.obs = observe(self.state, self.character.skeleton)
@@ -213,10 +229,13 @@ class HumanoidEnv:
         self.episode_step += 1
         touching = self.physics.touch[:, : len(self._fall_bodies)] > 0
         low = self.state.body_pos_w[:, self._fall_bodies, 2] < self._fall_heights
-        self.fallen = (touching & low).any(-1) & (self.grace_steps <= 0)
+        sunk = self.state.root_pos[:, 2] < self.config.min_root_height_m
+        self.fallen = ((touching & low).any(-1) | sunk) & (self.grace_steps <= 0)
         self.grace_steps -= 1
         terminated = (self.fallen & self.config.terminate_on_fall) | diverged
         truncated = (self.episode_step >= self.config.episode_steps) & ~terminated
+        self.seconds["physics"] += stepped - start
+        self.seconds["features"] += time.perf_counter() - stepped
         return Step(self.obs, torch.zeros(self.num_envs, device=self.device), terminated, truncated, self.history)
 
     def _isolate_diverged(self) -> Tensor:
@@ -231,7 +250,7 @@ class HumanoidEnv:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that determines the future but the configuration, as copies."""
-        names = ("history", "episode_step", "grace_steps", "fallen")
+        names = ("obs", "history", "episode_step", "grace_steps", "fallen")
         return {
             "physics": self.physics.get_full_state(),
             "generator": self.generator.get_state(),
@@ -244,7 +263,7 @@ class HumanoidEnv:
         self.physics.set_full_state(saved["physics"])
         self.generator.set_state(saved["generator"])
         self.num_diverged = int(saved["num_diverged"])
-        for name in ("history", "episode_step", "grace_steps", "fallen"):
-            setattr(self, name, saved[name].to(self.device))
-        self._refresh(torch.arange(self.num_envs, device=self.device))
+        for name in ("obs", "history", "episode_step", "grace_steps", "fallen"):
+            setattr(self, name, saved[name].to(self.device).clone())
+        self._state = None
         return self.obs

@@ -7,15 +7,19 @@ what has none (NaN, ragged or missing arrays, impossible rates), naming file, fi
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from motions.rotations import make_continuous
+from motions.skeleton import Skeleton
 
 LOOP_MODES = ("none", "wrap")
+MIRROR = "_mirror"  # ends the name of a mirrored clip
 MIN_FPS, MAX_FPS = 5.0, 1000.0
 MAX_NORM_ERROR = 0.5  # some published clips store quaternions off by 0.42; beyond this it is not a rotation
 
@@ -51,10 +55,25 @@ class Clip:
     def duration_s(self) -> float:
         return (self.num_frames - 1) / self.fps
 
+    def poses_on(self, skeleton: Skeleton) -> tuple[Tensor, Tensor, Tensor]:
+        """The poses as a skeleton takes them: ``root_pos [T, 3]``, ``root_quat [T, 4]``, ``joint_quat [T, J, 4]`` in its joint order, hinges reduced to their axis.
+
+        Raises:
+            ValueError: the clip lacks one of the skeleton's joints.
+        """
+        missing = [name for name in skeleton.joint_names if name not in self.joint_names]
+        if missing:
+            raise ValueError(f"clip {self.name}: joint {missing[0]} is missing. Available: {', '.join(self.joint_names)}")
+        order = [self.joint_names.index(name) for name in skeleton.joint_names]
+        joint_quat = skeleton.project_hinges(torch.from_numpy(self.joint_quat[:, order]))
+        return torch.from_numpy(self.root_pos), make_continuous(torch.from_numpy(self.root_quat)), make_continuous(joint_quat)
+
     def save(self, path: str | Path) -> None:
-        """Writes the clip as plain ``.npz`` (float32)."""
+        """Writes the clip as plain ``.npz`` (float32); a file of that name is replaced as a whole or not at all."""
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part.npz")
         np.savez_compressed(
-            path,
+            part,
             name=self.name,
             fps=np.float64(self.fps),
             loop=self.loop,
@@ -65,6 +84,7 @@ class Clip:
             source=self.source,
             license=self.license,
         )
+        part.replace(path)
 
     @staticmethod
     def load(path: str | Path) -> Clip:
@@ -80,19 +100,21 @@ class Clip:
         try:
             with np.load(path, allow_pickle=False) as data:
                 values = {key: data[key] for key in data.files}
-        except (zipfile.BadZipFile, ValueError, OSError, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, TypeError) as error:
             raise ValueError(f"clip file {path}: not a readable plain .npz ({error})") from None
         wanted = ("fps", "loop", "root_pos", "root_quat", "joint_names", "joint_quat")
         missing = [key for key in wanted if key not in values]
         if missing:
             raise ValueError(f"clip file {path}: field {missing[0]} is missing; expected {', '.join(wanted)}")
+        if values["fps"].size != 1 or values["fps"].dtype.kind not in "fiu":
+            raise ValueError(f"clip file {path}: fps: got {values['fps'].tolist()!r}; expected one number")
         return make_clip(
             name=str(values.get("name", path.stem)),
-            fps=float(values["fps"]),
+            fps=values["fps"].item(),
             loop=str(values["loop"]),
             root_pos=values["root_pos"],
             root_quat=values["root_quat"],
-            joint_names=tuple(str(n) for n in values["joint_names"]),
+            joint_names=tuple(str(n) for n in values["joint_names"].reshape(-1)),
             joint_quat=values["joint_quat"],
             source=str(values.get("source", "")),
             license=str(values.get("license", "")),
@@ -114,6 +136,8 @@ def make_clip(*, name: str, fps: float, loop: str, root_pos, root_quat, joint_na
         raise ValueError(f"{where}: fps: got {fps:g}; expected {MIN_FPS:g} to {MAX_FPS:g}")
     if loop not in LOOP_MODES:
         raise ValueError(f"{where}: loop: got {loop!r}; expected one of {', '.join(LOOP_MODES)}")
+    if not joint_names or len(set(joint_names)) != len(joint_names):
+        raise ValueError(f"{where}: joint_names: got {', '.join(joint_names) or 'none'}; expected at least one, each once")
     arrays = {}
     for field, value, tail in (("root_pos", root_pos, (3,)), ("root_quat", root_quat, (4,)), ("joint_quat", joint_quat, (len(joint_names), 4))):
         array = np.asarray(value)
@@ -139,16 +163,23 @@ def make_clip(*, name: str, fps: float, loop: str, root_pos, root_quat, joint_na
 
 
 def mirror(clip: Clip) -> Clip:
-    """The clip seen in the x-z plane's mirror: left and right exchanged. Joints are paired by ``left_``/``right_`` in their names."""
+    """The clip seen in the x-z plane's mirror: left and right exchanged. Joints are paired by ``left_``/``right_`` in their names.
+
+    Raises:
+        ValueError: a joint without its partner.
+    """
 
     def partner(name: str) -> str:
         return name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_")
 
+    alone = [name for name in clip.joint_names if partner(name) not in clip.joint_names]
+    if alone:
+        raise ValueError(f"clip {clip.name}: joint {alone[0]}: got no {partner(alone[0])}; expected both sides. Available: {', '.join(clip.joint_names)}")
     order = [clip.joint_names.index(partner(name)) for name in clip.joint_names]
     flip_quat, flip_vec = np.array([1.0, -1.0, 1.0, -1.0]), np.array([1.0, -1.0, 1.0])
     return replace(
         clip,
-        name=f"{clip.name}_mirror",
+        name=clip.name.removesuffix(MIRROR) if clip.name.endswith(MIRROR) else clip.name + MIRROR,
         root_pos=clip.root_pos * flip_vec,
         root_quat=clip.root_quat * flip_quat,
         joint_quat=clip.joint_quat[:, order] * flip_quat,

@@ -5,14 +5,19 @@ Shapes: ``C`` clips, ``M`` frames of all clips, ``B`` batch, ``J`` joints, ``D``
 
 from __future__ import annotations
 
+import cmath
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from motions.check import shift_to_floor
 from motions.clip import Clip
-from motions.rotations import heading, make_continuous, quat_conj, quat_log, quat_mul, quat_rotate, quat_slerp, yaw_quat
+from motions.rotations import heading, quat_conj, quat_log, quat_mul, quat_rotate, yaw_quat
 from motions.skeleton import CharacterState, Skeleton
+
+MIN_ANGLE = 1e-6  # radians between neighbouring quaternions, as vectors, below which slerp is linear to machine precision
 
 
 class MotionLibrary:
@@ -37,10 +42,11 @@ class MotionLibrary:
             raise ValueError(f"motion library: weights: got {weights} for {len(clips)} clips; expected one number >= 0 a clip, not all zero")
         self.skeleton, self.device = skeleton, torch.device(device)
         self.names = tuple(clip.name for clip in clips)
-        parts = [_frames(clip, skeleton, ground) for clip in clips]
-        self._root_pos, self._root_quat, self._root_lin_vel, self._root_ang_vel, self._joint_quat, self._joint_vel = (
-            torch.cat(columns).to(self.device, torch.float32).movedim(0, -1).contiguous() for columns in zip(*parts, strict=True)
-        )  # frames innermost, as in forward kinematics: [3, M], [4, M], [3, M], [3, M], [J, 4, M], [D, M]
+        clips = [shift_to_floor(clip, skeleton) for clip in clips] if ground else clips
+        self._table = torch.cat([_frames(clip, skeleton) for clip in clips], dim=1).to(self.device, torch.float32)  # [W, M]: frames innermost, as in kinematics
+        num_quats = 1 + len(skeleton.joints)
+        self._rows = (4 * num_quats, num_quats, 9 + skeleton.num_dofs)
+        self._cycles = torch.tensor([_cycle(clip) for clip in clips], dtype=torch.float32, device=self.device)  # [C, 3]
         self.num_frames = torch.tensor([c.num_frames for c in clips], device=self.device)
         self.fps = torch.tensor([c.fps for c in clips], dtype=torch.float32, device=self.device)
         self.durations_s = (self.num_frames - 1) / self.fps
@@ -74,8 +80,9 @@ class MotionLibrary:
             ``clip_ids [n]`` and ``times_s [n]``.
         """
         clip_ids = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        span = (self.durations_s[clip_ids] - min_time_s).clamp_min(0.0)
-        return clip_ids, min_time_s + span * torch.rand(n, generator=generator, device=self.device)
+        last = self.durations_s[clip_ids]
+        span = (last - min_time_s).clamp_min(0.0)
+        return clip_ids, (min_time_s + span * torch.rand(n, generator=generator, device=self.device)).minimum(last)
 
     def state_at(self, clip_ids: Tensor, times_s: Tensor) -> CharacterState:
         """The motion's state at ``times_s [...]`` of ``clip_ids [...]``.
@@ -92,65 +99,62 @@ class MotionLibrary:
         frame = (times_s - cycles * duration).clamp(min=0.0).minimum(duration) * self.fps[clip_ids]
         lower = frame.long().minimum(self.num_frames[clip_ids] - 2)
         blend = frame - lower
-        a = self._first[clip_ids] + lower
-        b = a + 1
-
-        def lerp(x: Tensor) -> Tensor:
-            return torch.lerp(x[..., a], x[..., b], blend).movedim(-1, 0)
-
-        def slerp(x: Tensor) -> Tensor:
-            return quat_slerp(x[..., a].movedim(-2, -1), x[..., b].movedim(-2, -1), blend.unsqueeze(-1)).movedim(-2, 0)
-
-        root_pos, root_quat = lerp(self._root_pos), slerp(self._root_quat)
-        lin_vel, ang_vel, joint_vel = lerp(self._root_lin_vel), lerp(self._root_ang_vel), lerp(self._joint_vel)
+        here = self._first[clip_ids] + lower
+        quats, angle, linear = self._table.index_select(1, here).split(self._rows)
+        next_quats, _, next_linear = self._table.index_select(1, here + 1).split(self._rows)
+        # Slerp with the angles known: both quaternions lie on one hemisphere.
+        part = angle * blend
+        scale = angle.sin().reciprocal_()
+        quats = quats.view(4, *angle.shape) * ((angle - part).sin_() * scale) + next_quats.view(4, *angle.shape) * (part.sin_() * scale)
+        linear = torch.lerp(linear, next_linear, blend)
+        root_quat, joint_quat = quats[:, 0].t(), quats[:, 1:].permute(2, 1, 0)
+        root_pos, lin_vel, ang_vel, joint_vel = linear.t().split((3, 3, 3, self.skeleton.num_dofs), dim=-1)
         if not inside.all():
             held = (~inside & ~loops).unsqueeze(-1)
             lin_vel, ang_vel, joint_vel = (torch.where(held, 0.0, v) for v in (lin_vel, ang_vel, joint_vel))
             root_pos, root_quat, lin_vel, ang_vel = self._displace(clip_ids, cycles, root_pos, root_quat, lin_vel, ang_vel)
-        state = self.skeleton.state(root_pos, root_quat, lin_vel, ang_vel, slerp(self._joint_quat), joint_vel)
+        state = self.skeleton.state(root_pos, root_quat, lin_vel, ang_vel, joint_quat, joint_vel)
         return state.reshape(*lead)
 
     def _displace(self, clip_ids: Tensor, cycles: Tensor, root_pos: Tensor, root_quat: Tensor, lin_vel: Tensor, ang_vel: Tensor) -> tuple[Tensor, ...]:
         """Moves poses by ``cycles [B]`` repetitions of the planar transform that carries a clip's first frame to its last."""
-        first = self._first[clip_ids]
-        last = first + self.num_frames[clip_ids] - 1
-        yaw = torch.remainder(heading(self._root_quat.t()[last]) - heading(self._root_quat.t()[first]) + torch.pi, 2 * torch.pi) - torch.pi
-        start, end = (torch.complex(self._root_pos[0, k], self._root_pos[1, k]) for k in (first, last))
-        turn = torch.polar(torch.ones_like(yaw), yaw)
-        offset = end - turn * start  # p -> turn * p + offset maps the first frame onto the last
-        turns = torch.polar(torch.ones_like(yaw), yaw * cycles)
-        straight = yaw.abs() < 1e-4
-        series = torch.where(straight, cycles.to(turn.dtype), (1 - turns) / torch.where(straight, 1.0, 1 - turn))
-        moved = torch.view_as_real(turns * torch.complex(root_pos[:, 0], root_pos[:, 1]) + series * offset)
-        rotation = yaw_quat(yaw * cycles)
-        return (
-            torch.cat((moved, root_pos[:, 2:]), dim=-1),
-            quat_mul(rotation, root_quat),
-            quat_rotate(rotation, lin_vel),
-            quat_rotate(rotation, ang_vel),
-        )
+        yaw, x, y = self._cycles[clip_ids].unbind(-1)
+        # With p -> e^(i yaw) p + offset for one cycle, n cycles add offset * (1 + e^(i yaw) + ... + e^(i (n - 1) yaw)), summed here without cancellation.
+        half = 0.5 * yaw
+        straight = half.abs() < 1e-6
+        length = torch.where(straight, cycles, (cycles * half).sin() / torch.where(straight, 1.0, half.sin()))
+        offset = length.unsqueeze(-1) * torch.stack((x, y, torch.zeros_like(x)), dim=-1)
+        turn = yaw_quat(cycles * yaw)
+        moved = quat_rotate(turn, root_pos) + quat_rotate(yaw_quat((cycles - 1) * half), offset)
+        return moved, quat_mul(turn, root_quat), quat_rotate(turn, lin_vel), quat_rotate(turn, ang_vel)
 
 
-def _frames(clip: Clip, skeleton: Skeleton, ground: bool) -> tuple[Tensor, ...]:
-    """Positions, rotations and velocities of every frame, in float64: ``[T, 3], [T, 4], [T, 3], [T, 3], [T, J, 4], [T, D]``."""
-    missing = [name for name in skeleton.joint_names if name not in clip.joint_names]
-    if missing:
-        raise ValueError(f"clip {clip.name}: joint {missing[0]} is missing. Available: {', '.join(clip.joint_names)}")
-    order = [clip.joint_names.index(name) for name in skeleton.joint_names]
-    root_pos, root_quat = torch.from_numpy(clip.root_pos).clone(), torch.from_numpy(clip.root_quat)
-    joint_quat = make_continuous(skeleton.project_hinges(torch.from_numpy(clip.joint_quat)[:, order]))
-    if ground:
-        low = skeleton.lowest_point(*skeleton.forward_kinematics(root_pos, root_quat, joint_quat)).quantile(0.05)
-        if low.abs() > 0.01:
-            root_pos[:, 2] -= low
+def _cycle(clip: Clip) -> tuple[float, float, float]:
+    """The planar motion that carries a clip's first frame to its last: yaw in radians, in [-pi, pi), about the origin, then an offset in metres."""
+    first, last = heading(torch.from_numpy(clip.root_quat[[0, -1]])).tolist()
+    yaw = (last - first + math.pi) % (2 * math.pi) - math.pi
+    start, end = (complex(*clip.root_pos[k, :2]) for k in (0, -1))
+    offset = end - cmath.rect(1.0, yaw) * start
+    return yaw, offset.real, offset.imag
+
+
+def _frames(clip: Clip, skeleton: Skeleton) -> Tensor:
+    """Every frame of a clip as a column, ``[W, T]``, float64.
+
+    Rows: root and joint quaternions ``4 (1 + J)``, component by component; the angle from each of them to the next frame's, as vectors, ``1 + J``; root
+    position, root linear and angular velocity, joint velocities ``9 + D``.
+    """
+    root_pos, root_quat, joint_quat = clip.poses_on(skeleton)
     t = torch.arange(clip.num_frames)
     before, after = (t - 1).clamp_min(0), (t + 1).clamp_max(clip.num_frames - 1)
     span_s = ((after - before) / clip.fps).unsqueeze(-1)
     lin_vel = (root_pos[after] - root_pos[before]) / span_s
     ang_vel = quat_log(quat_mul(root_quat[after], quat_conj(root_quat[before]))) / span_s  # world frame
     local = quat_log(quat_mul(quat_conj(joint_quat[before]), joint_quat[after])) / span_s.unsqueeze(-1)  # child frame
-    columns = []
+    joint_vel = []
     for k, joint in enumerate(skeleton.joints):
         axis = torch.tensor(joint.axis, dtype=torch.float64)
-        columns.append(local[:, k] if joint.kind == "ball" else (local[:, k] @ axis).unsqueeze(-1))
-    return root_pos, root_quat, lin_vel, ang_vel, joint_quat, torch.cat(columns, dim=-1)
+        joint_vel.append(local[:, k] if joint.kind == "ball" else (local[:, k] @ axis).unsqueeze(-1))
+    quats = torch.cat((root_quat.unsqueeze(1), joint_quat), dim=1)  # [T, 1 + J, 4]
+    angles = (2 * torch.asin((quats[after] - quats).norm(dim=-1) / 2)).clamp_min(MIN_ANGLE)
+    return torch.cat((quats.movedim(-1, 1).flatten(1), angles, root_pos, lin_vel, ang_vel, *joint_vel), dim=-1).t()

@@ -72,18 +72,15 @@ def quat_log(q: Tensor) -> Tensor:
 
 def quat_slerp(a: Tensor, b: Tensor, blend: Tensor) -> Tensor:
     """Spherical interpolation from ``a`` (``blend = 0``) to ``b`` (``blend = 1``) along the shorter arc. ``blend`` is ``[..., 1]``."""
-    a_, b_ = a.unbind(-1), b.unbind(-1)
     t = blend.squeeze(-1)
-    dot = sum(x * y for x, y in zip(a_, b_, strict=True))
+    dot = (a * b).sum(-1)
     angle = torch.acos(dot.abs().clamp(max=1.0))
     sin = angle.sin()
     near = sin < 1e-3
     safe = torch.where(near, 1.0, sin)
     wa = torch.where(near, 1.0 - t, ((1.0 - t) * angle).sin() / safe)
     wb = torch.where(near, t, (t * angle).sin() / safe) * torch.where(dot < 0, -1.0, 1.0)
-    mixed = [wa * x + wb * y for x, y in zip(a_, b_, strict=True)]
-    scale = sum(x * x for x in mixed).rsqrt()
-    return _join(*(x * scale for x in mixed))
+    return quat_normalize(wa.unsqueeze(-1) * a + wb.unsqueeze(-1) * b)
 
 
 def quat_to_tan_norm(q: Tensor) -> Tensor:
@@ -102,19 +99,10 @@ def quat_to_tan_norm(q: Tensor) -> Tensor:
 def quat_to_mat(q: Tensor) -> Tensor:
     """Rotation matrices, ``[..., 4] -> [..., 3, 3]``; the columns are the rotated axes."""
     w, x, y, z = q.unbind(-1)
-    return torch.stack(
-        (
-            1 - 2 * (y * y + z * z),
-            2 * (x * y - w * z),
-            2 * (x * z + w * y),
-            2 * (x * y + w * z),
-            1 - 2 * (x * x + z * z),
-            2 * (y * z - w * x),
-            2 * (x * z - w * y),
-            2 * (y * z + w * x),
-            1 - 2 * (x * x + y * y),
-        )
-    ).unflatten(0, (3, 3)).movedim((0, 1), (-2, -1))
+    x2, y2, z2 = 2 * x, 2 * y, 2 * z
+    xx, yy, zz, xy, xz, yz, wx, wy, wz = x * x2, y * y2, z * z2, x * y2, x * z2, y * z2, w * x2, w * y2, w * z2
+    rows = (1 - (yy + zz), xy - wz, xz + wy, xy + wz, 1 - (xx + zz), yz - wx, xz - wy, yz + wx, 1 - (xx + yy))
+    return torch.stack(rows).unflatten(0, (3, 3)).movedim((0, 1), (-2, -1))
 
 
 def heading(q: Tensor) -> Tensor:
@@ -142,7 +130,7 @@ def axis_angle_quat(axis: Tensor, angle: Tensor) -> Tensor:
 
 
 def twist_angle(q: Tensor, axis: Tensor) -> Tensor:
-    """The signed angle in radians, in (-pi, pi], of the part of ``q [..., 4]`` that turns about unit ``axis [..., 3]``."""
+    """The signed angle in radians, in [-pi, pi), of the part of ``q [..., 4]`` that turns about unit ``axis [..., 3]``."""
     angle = 2.0 * torch.atan2((q[..., 1:] * axis).sum(-1), q[..., 0])
     return torch.remainder(angle + torch.pi, 2 * torch.pi) - torch.pi
 

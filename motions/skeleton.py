@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,6 +73,15 @@ class CharacterState:
         return CharacterState(**{f.name: pick(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
 
+class _Level(NamedTuple):
+    """Bodies ``[b]`` at one depth, their parents ``[b]``, their joints ``[b]`` (empty: welded to the parent), and their offsets ``[3, b, 1]``."""
+
+    bodies: Tensor
+    parents: Tensor
+    joints: Tensor
+    offsets: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Skeleton:
     """Bodies in depth-first order (body 0 is the root), their joints, and the points that bound their geometry.
@@ -105,25 +116,28 @@ class Skeleton:
         starts = [0]
         for joint in self.joints:
             starts.append(starts[-1] + joint.dofs)
-        return tuple(slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True))
+        return tuple(slice(a, b) for a, b in pairwise(starts))
 
     @cached_property
-    def _levels(self) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Bodies by depth, so that a whole level is one batched operation: (bodies, rows of their parents in the level above, joints or J, offsets)."""
-        joint_of = {j.body: k for k, j in enumerate(self.joints)}
-        levels, above = [], [0]
-        while bodies := [b for b, parent in enumerate(self.parents) if parent in above]:
-            rows = torch.tensor([above.index(self.parents[b]) for b in bodies])
-            joints = torch.tensor([joint_of.get(b, len(self.joints)) for b in bodies])
-            levels.append((torch.tensor(bodies), rows, joints, self.offsets[bodies]))
-            above = bodies
-        return levels
+    def _levels(self) -> dict[tuple[torch.device, torch.dtype], list[_Level]]:
+        """`_levels_like` by the devices and types it was asked for."""
+        return {}
 
-    @cached_property
-    def _body_order(self) -> Tensor:
-        """Where each body stands in the concatenated levels (root first)."""
-        order = torch.cat([torch.zeros(1, dtype=torch.long), *(bodies for bodies, *_ in self._levels)])
-        return order.argsort()
+    def _levels_like(self, like: Tensor) -> list[_Level]:
+        """Bodies by depth and by whether they have a joint: each group is one batched operation."""
+        key = (like.device, like.dtype)
+        if key not in self._levels:
+            joint_of = {joint.body: k for k, joint in enumerate(self.joints)}
+            levels, above = [], [0]
+            while below := [b for b, parent in enumerate(self.parents) if parent in above]:
+                for bodies in ([b for b in below if b in joint_of], [b for b in below if b not in joint_of]):
+                    if bodies:
+                        parents, joints = [self.parents[b] for b in bodies], [joint_of[b] for b in bodies if b in joint_of]
+                        index = [torch.tensor(i, dtype=torch.long, device=like.device) for i in (bodies, parents, joints)]
+                        levels.append(_Level(index[0], index[1], index[2], self.offsets[bodies].t().unsqueeze(-1).to(like)))
+                above = below
+            self._levels[key] = levels
+        return self._levels[key]
 
     def forward_kinematics(self, root_pos: Tensor, root_quat: Tensor, joint_quat: Tensor) -> tuple[Tensor, Tensor]:
         """World pose of every body.
@@ -136,29 +150,26 @@ class Skeleton:
         Returns:
             ``body_pos_w [..., P, 3]`` and ``body_mat_w [..., P, 3, 3]``.
         """
-        lead, device = root_pos.shape[:-1], root_pos.device
-        n, num_joints = lead.numel(), len(self.joints)
+        lead = root_pos.shape[:-1]
+        n, num_joints, num_bodies = lead.numel(), len(self.joints), len(self.parents)
         local = quat_to_mat(joint_quat.reshape(n, num_joints, 4).permute(1, 0, 2)).permute(2, 3, 0, 1)  # [3, 3, J, n]
-        mat = quat_to_mat(root_quat.reshape(n, 4)).permute(1, 2, 0).unsqueeze(2)  # [3, 3, 1, n]
-        pos = root_pos.reshape(n, 3).t().unsqueeze(1)  # [3, 1, n]
-        all_pos, all_mat = [pos], [mat]
-        for _, rows, joints, offsets in self._levels:
-            parent_mat = mat.index_select(2, rows.to(device))
-            pos = pos.index_select(1, rows.to(device)) + (parent_mat * offsets.t().to(pos).unsqueeze(-1)).sum(1)
-            jointed = (joints < num_joints).nonzero().squeeze(-1).to(device)
-            if len(jointed) == len(joints):
-                turn = local.index_select(2, joints.to(device))
-                mat = (parent_mat.unsqueeze(2) * turn.unsqueeze(0)).sum(1)
-            else:  # bodies welded to their parent keep its orientation
-                turn = local.index_select(2, joints[joints < num_joints].to(device))
-                turned = (parent_mat.index_select(2, jointed).unsqueeze(2) * turn.unsqueeze(0)).sum(1)
-                mat = parent_mat.index_copy(2, jointed, turned)
-            all_pos.append(pos)
-            all_mat.append(mat)
-        order = self._body_order.to(device)
-        body_pos = torch.cat(all_pos, dim=1).index_select(1, order).permute(2, 1, 0)
-        body_mat = torch.cat(all_mat, dim=2).index_select(2, order).permute(3, 2, 0, 1)
-        return body_pos.unflatten(0, lead) if len(lead) != 1 else body_pos, body_mat.unflatten(0, lead) if len(lead) != 1 else body_mat
+        mat, pos = root_pos.new_empty(3, 3, num_bodies, n), root_pos.new_empty(3, num_bodies, n)
+        mat[:, :, 0] = quat_to_mat(root_quat.reshape(n, 4)).permute(1, 2, 0)
+        pos[:, 0] = root_pos.reshape(n, 3).t()
+        for bodies, parents, joints, offsets in self._levels_like(root_pos):
+            parent = mat.index_select(2, parents)
+            place = pos.index_select(1, parents)
+            for k in range(3):
+                place.addcmul_(parent[:, k], offsets[k])
+            pos.index_copy_(1, bodies, place)
+            turned = parent  # a body welded to its parent keeps its orientation
+            if len(joints):
+                turn = local.index_select(2, joints)
+                turned = parent[:, 0].unsqueeze(1) * turn[0]
+                for k in (1, 2):
+                    turned.addcmul_(parent[:, k].unsqueeze(1), turn[k])
+            mat.index_copy_(2, bodies, turned)
+        return pos.permute(2, 1, 0).reshape(*lead, num_bodies, 3), mat.permute(3, 2, 0, 1).reshape(*lead, num_bodies, 3, 3)
 
     def state(self, root_pos: Tensor, root_quat: Tensor, root_lin_vel: Tensor, root_ang_vel: Tensor, joint_quat: Tensor, joint_vel: Tensor) -> CharacterState:
         """A full state from its independent parts (shapes and frames as in `CharacterState`)."""

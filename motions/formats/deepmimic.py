@@ -54,8 +54,9 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "") 
             raise ValueError(f"{path}: frame {k}: got {size} values; expected {FRAME_SIZE} numbers")
     frames = np.asarray(rows, dtype=np.float64)
     steps = frames[:-1, 0]  # the last frame's duration is not used by the format
-    if not (np.isfinite(steps).all() and (steps > 0).all()):
-        raise ValueError(f"{path}: frame {int((~(steps > 0)).argmax())}: duration: got {steps[(~(steps > 0)).argmax()]}; expected seconds > 0")
+    bad = ~(np.isfinite(steps) & (steps > 0))
+    if bad.any():
+        raise ValueError(f"{path}: frame {int(bad.argmax())}: duration: got {steps[bad.argmax()]:g}; expected seconds > 0")
     fps = 1.0 / float(np.median(steps))
 
     def vector(v: np.ndarray) -> np.ndarray:
@@ -88,8 +89,9 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "") 
 
 
 def _resample(clip: Clip, times: np.ndarray) -> Clip:
-    """The clip at its own constant rate, from frames at uneven ``times [T]`` in seconds."""
-    grid = np.arange(0.0, times[-1] + 1e-9, 1.0 / clip.fps)
+    """The clip at a constant rate near its own, both ends kept, from frames at uneven ``times [T]`` in seconds."""
+    steps = max(1, round(times[-1] * clip.fps))
+    grid = np.linspace(0.0, times[-1], steps + 1)
     right = np.clip(np.searchsorted(times, grid, side="right"), 1, len(times) - 1)
     blend = ((grid - times[right - 1]) / (times[right] - times[right - 1]))[:, None]
 
@@ -98,7 +100,7 @@ def _resample(clip: Clip, times: np.ndarray) -> Clip:
 
     return make_clip(
         name=clip.name,
-        fps=clip.fps,
+        fps=steps / times[-1],
         loop=clip.loop,
         root_pos=clip.root_pos[right - 1] * (1 - blend) + clip.root_pos[right] * blend,
         root_quat=slerp(clip.root_quat, blend),

@@ -1,0 +1,84 @@
+"""Progress of a training: a live table on a terminal, plain lines elsewhere, and TensorBoard scalars."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+SHOWN = (
+    ("style reward", "reward/style", "{:.3f}"),
+    ("  without noise", "reward/style_noise_free", "{:.3f}"),
+    ("skill reward", "reward/skill", "{:.3f}"),
+    ("steps per episode", "episode/mean_steps", "{:.0f}"),
+    ("falls per 1,000 steps", "episode/falls_per_1000_steps", "{:.2f}"),
+    ("policy KL", "ppo/kl", "{:.4f}"),
+    ("discriminator right, agent", "style/agent_accuracy", "{:.2f}"),
+    ("discriminator right, clips", "style/demo_accuracy", "{:.2f}"),
+    ("samples per second", "time/samples_per_s", "{:,.0f}"),
+)
+LINE_EVERY_S = 20.0
+
+
+class Reporter:
+    """Shows and writes metrics.
+
+    Args:
+        folder: where TensorBoard's event files go. total: samples that end the training. minutes: minutes that end it, 0 for no limit.
+    """
+
+    def __init__(self, folder: Path, total: int, minutes: float):
+        self.writer = SummaryWriter(str(folder))
+        self._total, self._minutes = total, minutes
+        self._console = Console()
+        self._progress = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("ETA {task.fields[eta]}"))
+        self._task = self._progress.add_task("training", total=1.0, eta="?")
+        self._live = Live(console=self._console, refresh_per_second=2) if self._console.is_terminal else None
+        self._last_line = 0.0
+
+    def __enter__(self) -> Reporter:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        self.writer.close()
+
+    def update(self, samples: int, seconds: float, metrics: dict[str, float]) -> None:
+        """Logs one iteration's metrics at ``samples`` after ``seconds`` of training."""
+        for key, value in metrics.items():
+            self.writer.add_scalar(key, value, samples)
+        share = max(samples / self._total, seconds / (60 * self._minutes) if self._minutes else 0.0)
+        eta = str(timedelta(seconds=int(seconds / share - seconds))) if share > 0 else "?"
+        title = f"{samples / 1e6:.2f} M samples in {timedelta(seconds=int(seconds))}"
+        if self._live:
+            self._progress.update(self._task, completed=min(share, 1.0), description=title, eta=eta)
+            table = Table(show_header=False, box=None)
+            for name, key, form in SHOWN:
+                table.add_row(name, form.format(metrics.get(key, float("nan"))))
+            self._live.update(Group(self._progress, table))
+        elif time.monotonic() - self._last_line > LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            shown = "  ".join(f"{name.strip()} {form.format(metrics.get(key, float('nan')))}" for name, key, form in SHOWN)
+            self._console.print(f"{title}, ETA {eta}: {shown}", soft_wrap=True, highlight=False)
+
+    def say(self, text: str) -> None:
+        """One line above the live table."""
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+    def histogram(self, name: str, values: Tensor, samples: int) -> None:
+        """A TensorBoard histogram, such as the speed of each latent."""
+        self.writer.add_histogram(name, values, samples)
+
+    def video(self, name: str, frames: Tensor, fps: float, samples: int) -> None:
+        """A TensorBoard video of frames ``uint8 [T, 3, h, w]``."""
+        self.writer.add_video(name, frames.unsqueeze(0), samples, fps=fps)

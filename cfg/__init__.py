@@ -1,0 +1,1 @@
+"""Run configuration: its schema, the presets, and strict loading."""

@@ -1,0 +1,87 @@
+"""Presets: functions that return a complete `RunConfig`. The command line overrides single fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ase.latents import LatentConfig
+from ase.learner import PretrainConfig
+from ase.ppo import PpoConfig
+from ase.style import StyleConfig
+from cfg.load import closest
+from cfg.schema import RunConfig
+from envs.humanoid import EnvConfig
+from envs.resets import StartMix
+
+
+def tiny() -> RunConfig:
+    """Seconds on one core, for tests: it runs everything and learns nothing worth seeing."""
+    small = (32, 16)
+    return RunConfig(
+        preset="tiny",
+        dataset="walk",
+        env=EnvConfig(num_envs=16, history=4, episode_length_s=1.0, num_threads=1, start=StartMix(clip=0.6, default=0.2, fallen=0.2, recovery=0.5)),
+        train=PretrainConfig(
+            max_samples=4 * 16 * 8,
+            save_every_s=0.0,
+            log_every=1,
+            video_every_s=0.0,
+            latents=LatentConfig(dim=4, min_hold_s=0.1, max_hold_s=0.5),
+            ppo=PpoConfig(rollout_steps=8, num_epochs=1, minibatch_size=64, policy_hidden=small, value_hidden=small),
+            style=StyleConfig(disc_hidden=small, encoder_hidden=small, updates=1, batch_size=32, replay_size=256, replay_push=32),
+        ),
+        num_threads=1,
+    )
+
+
+def walk() -> RunConfig:
+    """One clip, style only: a walking character in minutes on two cores."""
+    return RunConfig(
+        preset="walk",
+        dataset="walk",
+        env=EnvConfig(num_envs=1024, history=4, start=StartMix(clip=0.85, default=0.15)),
+        train=PretrainConfig(
+            max_samples=4_500_000,
+            latents=LatentConfig(dim=0),
+            ppo=PpoConfig(action_std=0.074, deterministic_share=0.0),
+            style=StyleConfig(skill_weight=0.0, gradient_penalty=5.0, input_noise=0.0, updates=4),
+            video_every_s=0.0,
+        ),
+    )
+
+
+def locomotion() -> RunConfig:
+    """Walking, running and turning with 16-dimensional skill latents, sized for two CPU cores."""
+    return RunConfig(
+        preset="locomotion",
+        dataset="locomotion",
+        env=EnvConfig(num_envs=1024, history=6, start=StartMix(clip=0.85, default=0.15)),
+        train=PretrainConfig(max_samples=40_000_000, latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0)),
+    )
+
+
+def full() -> RunConfig:
+    """Every clip, get-ups and fallen starts included, sized for a GPU."""
+    wide = (1024, 1024, 512)
+    return RunConfig(
+        preset="full",
+        dataset="full",
+        env=EnvConfig(num_envs=4096, history=10, start=StartMix(clip=0.7, default=0.2, fallen=0.1, recovery=0.2)),
+        train=PretrainConfig(
+            max_samples=2_000_000_000,
+            save_every_s=300.0,
+            latents=LatentConfig(dim=64),
+            ppo=PpoConfig(rollout_steps=32, minibatch_size=16384, num_epochs=5, policy_lr=5e-5, value_lr=1e-4, discount=0.99, policy_hidden=wide, value_hidden=wide),
+            style=StyleConfig(disc_hidden=wide, encoder_hidden=wide, updates=16, batch_size=4096, replay_size=200_000, replay_push=4096, skill_weight=0.25),
+        ),
+    )
+
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "full": full}
+
+
+def preset(name: str) -> RunConfig:
+    """The preset ``name``; raises ValueError with the choices."""
+    if name not in PRESETS:
+        raise ValueError(f"preset {name}: unknown.{closest(name, PRESETS)} Available: {', '.join(PRESETS)}")
+    return PRESETS[name]()

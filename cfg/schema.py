@@ -1,0 +1,29 @@
+"""`RunConfig`: everything that defines a training run. Each part is declared beside the component it configures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ase.learner import PretrainConfig
+from envs.humanoid import EnvConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A low-level training run.
+
+    Attributes:
+        preset: the preset this started from.
+        dataset: name in ``cfg/datasets`` or path of a dataset YAML. clips_dir: folder of the ``.npz`` clips.
+        seed: of everything random.
+        num_threads: CPU threads of torch; 0 takes one for each core. (Physics has its own: ``env.num_threads``.)
+        env: environment. train: learning.
+    """
+
+    preset: str = ""
+    dataset: str = "locomotion"
+    clips_dir: str = "clips"
+    seed: int = 0
+    num_threads: int = 0
+    env: EnvConfig = field(default_factory=EnvConfig)
+    train: PretrainConfig = field(default_factory=PretrainConfig)

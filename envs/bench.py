@@ -1,0 +1,367 @@
+"""How fast the environment is: against bare physics, by number of environments, and against one process for each environment.
+
+All figures are control steps a second, summed over environments. A machine that does other work at times makes a single timing worthless, so what is compared
+is timed in turns, many times, and medians are reported; ratios hold better than absolute figures.
+
+Shapes: ``T`` control steps, ``N`` environments, ``n`` some of them, ``A`` action, ``D`` joint degrees of freedom, ``S`` full state of a simulation.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from statistics import median
+from typing import Any, cast
+
+import mjbatch
+import numpy as np
+import torch
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.character import Character
+from envs.gym import HumanoidGymEnv
+from envs.humanoid import EnvConfig, HumanoidEnv
+from envs.physics_cpu import CpuPhysics
+from motions.library import MotionLibrary
+from motions.rotations import quat_log, twist_angle
+from motions.skeleton import CharacterState, Skeleton
+
+NOISE = 0.055  # standard deviation of actions around their means, as when exploring
+SETTLE_STEPS = 15  # control steps before a recording: away from all characters having just started
+MIN_REPETITIONS = 3
+
+
+class TimedPhysics(CpuPhysics):
+    """`CpuPhysics` that adds up the ``seconds`` spent stepping and keeps the last controls ``ctrl [N, A]``."""
+
+    seconds = 0.0
+    ctrl: Tensor
+
+    def step(self, ctrl: Tensor, num_substeps: int) -> None:
+        """See `envs.physics.Physics.step`."""
+        start = time.perf_counter()
+        super().step(ctrl, num_substeps)
+        self.seconds += time.perf_counter() - start
+        self.ctrl = ctrl
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Runs its body with ``count`` threads for tensor operations."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def joint_coordinates(state: CharacterState, skeleton: Skeleton) -> Tensor:
+    """Joint angles as actuators count them, ``[..., D]`` radians: a ball joint's rotation vector, a hinge's angle."""
+    columns = []
+    for k, joint in enumerate(skeleton.joints):
+        turn = state.joint_quat[..., k, :]
+        columns.append(quat_log(turn) if joint.kind == "ball" else twist_angle(turn, torch.tensor(joint.axis)).unsqueeze(-1))
+    return torch.cat(columns, dim=-1)
+
+
+class ClipPilot:
+    """Actions like those of a policy in training: targets along a clip, one control step ahead, with exploration noise. Characters walk some way and fall.
+
+    Args:
+        env: whose characters are driven.
+        generator: source of the noise.
+        noise: standard deviation in units of the action.
+    """
+
+    def __init__(self, env: HumanoidEnv, generator: torch.Generator, noise: float = NOISE):
+        self.env, self.generator, self.noise = env, generator, noise
+        dt, library = env.config.control_dt, env.library
+        counts = (library.durations_s / dt).long() + 1
+        self._grid_ids = torch.arange(library.num_clips).repeat_interleave(counts)
+        self._grid_times = torch.cat([torch.arange(int(n)) * dt for n in counts])
+        self._grid = self._pose(*env.codec.encode(library.state_at(self._grid_ids, self._grid_times)))
+        self._clip_ids, self._times = torch.zeros(env.num_envs, dtype=torch.long), torch.zeros(env.num_envs)
+        self.restart(torch.arange(env.num_envs))
+
+    @staticmethod
+    def _pose(qpos: Tensor, qvel: Tensor) -> Tensor:
+        """What is compared: joint coordinates, and velocities times 0.1 s, for a swinging limb takes each pose twice."""
+        return torch.cat((qpos[:, 7:], 0.1 * qvel[:, 6:]), dim=-1)
+
+    def restart(self, env_ids: Tensor) -> None:
+        """Puts ``env_ids [n]`` on the clip and time whose pose is nearest to theirs."""
+        nearest = torch.cdist(self._pose(self.env.physics.qpos[env_ids], self.env.physics.qvel[env_ids]), self._grid).argmin(-1)
+        self._clip_ids[env_ids], self._times[env_ids] = self._grid_ids[nearest], self._grid_times[nearest]
+
+    def act(self) -> Tensor:
+        """The next actions ``[N, A]``."""
+        self._times += self.env.config.control_dt
+        character = self.env.character
+        targets = joint_coordinates(self.env.library.state_at(self._clip_ids, self._times), character.skeleton)
+        actions = (targets - character.action_offset) / character.action_scale
+        return (actions + self.noise * torch.randn(actions.shape, generator=self.generator)).clamp(-1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What environments did for ``T`` control steps, enough to do it again with or without them.
+
+    Attributes:
+        start: `HumanoidEnv.state_dict` at the beginning.
+        actions, ctrl: ``[T, N, A]`` what the environment was given and what physics was given.
+        restarts: ``T`` pairs of indices ``[n]`` and full states ``[n, S]``: who started anew after the step, and from what.
+        end: ``[N, S]`` full states after the last step and its restarts.
+    """
+
+    start: dict[str, Tensor]
+    actions: Tensor
+    ctrl: Tensor
+    restarts: list[tuple[Tensor, Tensor]]
+    end: Tensor
+
+    @property
+    def num_steps(self) -> int:
+        """Control steps, summed over environments."""
+        return self.actions.shape[0] * self.actions.shape[1]
+
+    @property
+    def num_restarts(self) -> int:
+        return sum(len(ids) for ids, _ in self.restarts)
+
+
+def make_env(character: Character, library: MotionLibrary, config: EnvConfig, seed: int = 0) -> HumanoidEnv:
+    """Environments on `TimedPhysics`, reset."""
+    env = HumanoidEnv(config, character, TimedPhysics(character.model, config.num_envs, config.num_threads), library, torch.Generator().manual_seed(seed))
+    env.reset()
+    return env
+
+
+def record(env: HumanoidEnv, steps: int, seed: int = 0) -> Recording:
+    """Lets a `ClipPilot` drive ``env`` for ``steps`` control steps after `SETTLE_STEPS`, and notes what happens. ``env`` must come from `make_env`."""
+    physics = cast(TimedPhysics, env.physics)
+    pilot = ClipPilot(env, torch.Generator().manual_seed(seed))
+    start: dict[str, Tensor] = {}
+    actions, ctrl, restarts = [], [], []
+    for t in range(SETTLE_STEPS + steps):
+        if t == SETTLE_STEPS:
+            start = env.state_dict()
+        action = pilot.act()
+        ids = env.step(action).done.nonzero().squeeze(-1)
+        env.reset(ids)
+        pilot.restart(ids)
+        if t >= SETTLE_STEPS:
+            actions.append(action)
+            ctrl.append(physics.ctrl)
+            restarts.append((ids, physics.get_full_state()[ids]))
+    return Recording(start, torch.stack(actions), torch.stack(ctrl), restarts, physics.get_full_state())
+
+
+def run_env(env: HumanoidEnv, recording: Recording) -> float:
+    """Seconds that the environment takes for a recording: its steps and its resets. It ends in ``recording.end``, bit for bit."""
+    env.load_state_dict(recording.start)
+    start = time.perf_counter()
+    for action in recording.actions:
+        env.reset(env.step(action).done.nonzero().squeeze(-1))
+    seconds = time.perf_counter() - start
+    assert np.array_equal(env.physics.get_full_state(), recording.end, equal_nan=True), "the environment did not repeat its recording"
+    return seconds
+
+
+def run_bare(batch: mjbatch.Batch, recording: Recording, num_substeps: int) -> float:
+    """Seconds that bare physics takes for a recording: writing the controls and stepping. It ends in ``recording.end``, bit for bit.
+
+    Putting simulations where the environment restarted them is not timed: a bare engine has no episodes.
+    """
+    state, ctrl = batch.bind("state"), batch.bind("ctrl")
+    state[...] = recording.start["physics"].numpy()
+    seconds = 0.0
+    for controls, (ids, rows) in zip(recording.ctrl.numpy(), recording.restarts, strict=True):
+        start = time.perf_counter()
+        ctrl[...] = controls
+        batch.step(nstep=num_substeps)
+        seconds += time.perf_counter() - start
+        state[ids.numpy()] = rows.numpy()
+    assert np.array_equal(state, recording.end, equal_nan=True), "bare physics did not repeat the recording"
+    return seconds
+
+
+@dataclass(frozen=True)
+class EnvSpeed:
+    """The environment against bare physics. Rates are control steps a second over all environments, medians over ``repetitions``.
+
+    Attributes:
+        bare, env: the two rates.
+        share: ``env / bare``, the median of the ratio within a repetition.
+        physics_share: part of the environment's time spent in physics steps.
+        restart_share: part of the control steps that ended an episode.
+    """
+
+    num_envs: int
+    num_threads: int
+    repetitions: int
+    bare: float
+    env: float
+    share: float
+    physics_share: float
+    restart_share: float
+
+
+def bench_env(
+    character: Character,
+    library: MotionLibrary,
+    num_envs: int = 1024,
+    num_threads: int = 0,
+    seconds: float = 20.0,
+    config: EnvConfig | None = None,
+    steps: int = 16,
+    seed: int = 0,
+) -> EnvSpeed:
+    """`HumanoidEnv` against mjbatch alone, on the same work.
+
+    The environment is recorded once, untimed, while a `ClipPilot` drives it. Then the two take turns, each first in every other repetition:
+
+    - the environment goes back to the recorded beginning and takes the recorded actions: physics, observations, discriminator windows, falls, time limits, and
+      the resets, whose own physics (one forward pass) is charged to it;
+    - a bare ``mjbatch.Batch`` of the same compiled model, with as many threads and nothing bound but state and controls, goes back to the same full states
+      (warm starts included) and takes the same controls for the same substeps. Where the environment reset a character, the state it was given is copied in
+      between two timed calls.
+
+    Both end in the same states bit for bit, which is checked in each repetition: neither had fewer contacts or solver iterations. Copying states in can only
+    favour the bare run, whose data are then in the cache. Warm-up: the recording for the environment, one untimed run for the bare batch.
+
+    Args:
+        character, library: as for `HumanoidEnv`.
+        num_threads: for physics and, in the environment, for tensor operations; 0 takes one for each CPU core.
+        seconds: time spent measuring, at least `MIN_REPETITIONS` repetitions.
+        config: other settings; its ``num_envs`` and ``num_threads`` are not used.
+        steps: control steps in a repetition.
+    """
+    threads = num_threads or os.cpu_count() or 1
+    config = replace(config or EnvConfig(), num_envs=num_envs, num_threads=threads)
+    with torch_threads(threads):
+        env = make_env(character, library, config, seed)
+        physics = cast(TimedPhysics, env.physics)
+        recording = record(env, steps, seed)
+        batch = mjbatch.Batch(character.model, num_envs, num_threads=threads)
+        run_bare(batch, recording, config.num_substeps)
+        physics.seconds = 0.0
+        env_s: list[float] = []
+        bare_s: list[float] = []
+        while len(env_s) < MIN_REPETITIONS or sum(env_s) + sum(bare_s) < seconds:
+            if len(env_s) % 2:
+                bare_s.append(run_bare(batch, recording, config.num_substeps))
+            env_s.append(run_env(env, recording))
+            if len(bare_s) < len(env_s):
+                bare_s.append(run_bare(batch, recording, config.num_substeps))
+    n = recording.num_steps
+    return EnvSpeed(
+        num_envs=num_envs,
+        num_threads=threads,
+        repetitions=len(env_s),
+        bare=n / median(bare_s),
+        env=n / median(env_s),
+        share=median(b / e for b, e in zip(bare_s, env_s, strict=True)),
+        physics_share=physics.seconds / sum(env_s),
+        restart_share=recording.num_restarts / n,
+    )
+
+
+def bench_scaling(
+    character: Character,
+    library: MotionLibrary,
+    sizes: Sequence[int] = (256, 512, 1024, 2048, 4096, 8192),
+    num_threads: int = 0,
+    seconds: float = 60.0,
+    config: EnvConfig | None = None,
+    steps: int = 16,
+    seed: int = 0,
+) -> dict[int, float]:
+    """The environment's control steps a second by number of environments; the sizes take turns. Arguments as in `bench_env`, ``seconds`` for all sizes together."""
+    threads = num_threads or os.cpu_count() or 1
+    config = replace(config or EnvConfig(), num_threads=threads)
+    taken: dict[int, list[float]] = {size: [] for size in sizes}
+    with torch_threads(threads):
+        envs = [make_env(character, library, replace(config, num_envs=size), seed) for size in sizes]
+        recordings = [record(env, steps, seed) for env in envs]
+        repetitions, spent = 0, 0.0
+        while repetitions < MIN_REPETITIONS or spent < seconds:
+            for size, env, recording in zip(sizes, envs, recordings, strict=True):
+                taken[size].append(run_env(env, recording))
+                spent += taken[size][-1]
+            repetitions += 1
+    return {size: size * steps / median(taken[size]) for size in sizes}
+
+
+def single_env(library: MotionLibrary, settings: dict[str, Any]) -> HumanoidGymEnv:
+    """One `HumanoidGymEnv` in a process that keeps to one thread."""
+    torch.set_num_threads(1)
+    return HumanoidGymEnv(library, num_threads=1, **settings)
+
+
+def _drive(envs: SyncVectorEnv, steps: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Actions ``[T, N, A]`` of `ClipPilot` after ``envs.reset(seed=seed)``, and the observation ``[N, O]`` they lead to."""
+    obs, _ = envs.reset(seed=seed)
+    sims = [cast(HumanoidGymEnv, env).env for env in envs.envs]
+    pilots = [ClipPilot(sim, torch.Generator().manual_seed(seed + k)) for k, sim in enumerate(sims)]
+    actions = []
+    for _ in range(steps):
+        actions.append(torch.cat([pilot.act() for pilot in pilots]).numpy())
+        obs, _, terminated, truncated, _ = envs.step(actions[-1])
+        for k in np.flatnonzero(terminated | truncated):
+            pilots[k].restart(torch.zeros(1, dtype=torch.long))
+    return np.stack(actions), obs
+
+
+def bench_async(library: MotionLibrary, workers: int = 2, seconds: float = 10.0, config: EnvConfig | None = None, steps: int = 150, seed: int = 0) -> float:
+    """Control steps a second of `gymnasium.vector.AsyncVectorEnv`: a process for each environment, each with one thread for physics and tensors.
+
+    Actions come from `ClipPilot` as in `bench_env`. They are made in this process with `SyncVectorEnv` from the same seeds; the workers then go through the same
+    episodes, which is checked. Timed is ``step`` of the vector environment, resets within it included. Processes are spawned, so a script that calls this needs
+    the usual ``if __name__ == "__main__"``.
+
+    Args:
+        config: settings; its ``num_envs`` and ``num_threads`` are not used.
+        steps: control steps of an environment in a repetition, which begins with an untimed reset.
+    """
+    config = config or EnvConfig()
+    settings = {f.name: getattr(config, f.name) for f in fields(EnvConfig) if f.name not in ("num_envs", "num_threads")}
+    makers = [functools.partial(single_env, library, settings)] * workers
+    taken: list[float] = []
+    with torch_threads(1):
+        local = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+        actions, expected = _drive(local, steps, seed)
+        local.close()
+        envs = AsyncVectorEnv(makers, context="spawn", autoreset_mode=AutoresetMode.SAME_STEP)
+        try:
+            _run_async(envs, actions, expected, seed)
+            while len(taken) < MIN_REPETITIONS or sum(taken) < seconds:
+                taken.append(_run_async(envs, actions, expected, seed))
+        finally:
+            envs.close()
+    return workers * steps / median(taken)
+
+
+def _run_async(envs: AsyncVectorEnv, actions: NDArray[np.float32], expected: NDArray[np.float32], seed: int) -> float:
+    """Seconds of the steps with ``actions [T, N, A]`` after a reset; they lead to the observation ``expected [N, O]``."""
+    obs, _ = envs.reset(seed=seed)
+    start = time.perf_counter()
+    for action in actions:
+        obs = envs.step(action)[0]
+    seconds = time.perf_counter() - start
+    assert np.array_equal(obs, expected), "the workers did not repeat the episodes"
+    return seconds

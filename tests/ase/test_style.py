@@ -1,0 +1,165 @@
+"""Discriminator and encoder learn what they should, from the windows that they should."""
+
+import math
+
+import pytest
+import torch
+
+from ase.latents import sample_latents
+from ase.style import Style, StyleConfig, style_update
+from tests.ase.toys import Demonstrations
+
+WINDOW = (2, 3)
+CONFIG = {"disc_hidden": (32,), "encoder_hidden": (32,), "disc_lr": 3e-3, "encoder_lr": 3e-3, "updates": 10, "batch_size": 128, "replay_size": 1000, "replay_push": 100}
+
+
+def make_style(latent_dim=0, seed=0, **config):
+    torch.manual_seed(seed)
+    return Style(StyleConfig(**CONFIG | config), WINDOW, latent_dim)
+
+
+def gaussian(center, n=1000, seed=1):
+    return center + torch.randn(n, *WINDOW, generator=torch.Generator().manual_seed(seed))
+
+
+def train(style, windows, demos, rounds=20, z=None, evidence=None, clean=None, seed=2):
+    generator = torch.Generator().manual_seed(seed)
+    n = len(windows)
+    z = torch.zeros(n, 0) if z is None else z
+    evidence = torch.ones(n, dtype=torch.bool) if evidence is None else evidence
+    clean = torch.ones(n, dtype=torch.bool) if clean is None else clean
+    for _ in range(rounds):
+        metrics = style_update(style, windows, z, evidence, clean, Demonstrations(demos), generator, bf16=False)
+    return metrics
+
+
+def logits(style, windows):
+    with torch.no_grad():
+        return style.discriminator(style.normalizer(windows).flatten(1))
+
+
+def test_the_discriminator_separates_two_gaussians():
+    style = make_style()
+    metrics = train(style, gaussian(-1.0), gaussian(1.0, seed=3))
+    assert metrics["style/agent_accuracy"] > 0.95
+    assert metrics["style/demo_accuracy"] > 0.95
+    assert metrics["style/demo_logit"] > 1 > -1 > metrics["style/agent_logit"]
+    held_out_demo, _ = style.rewards(gaussian(1.0, seed=4), torch.zeros(1000, 0))
+    held_out_agent, _ = style.rewards(gaussian(-1.0, seed=5), torch.zeros(1000, 0))
+    assert held_out_demo.mean() > 5 * held_out_agent.mean()
+
+
+def test_the_discriminator_stays_undecided_about_equal_distributions():
+    style = make_style()
+    metrics = train(style, gaussian(0.0, 4000), gaussian(0.0, 4000, seed=3))
+    assert metrics["style/disc_bce"] == pytest.approx(math.log(2), abs=0.05)
+    assert logits(style, gaussian(0.0, seed=4)).mean().abs() < 0.1
+
+
+def test_the_encoder_recovers_latents_from_a_linear_embedding():
+    generator = torch.Generator().manual_seed(0)
+    z, embedding = sample_latents(3000, 3, generator), torch.randn(3, 6, generator=generator)
+    windows = (z @ embedding).view(-1, *WINDOW) + 0.05 * torch.randn(3000, *WINDOW, generator=generator)
+    style = make_style(latent_dim=3, input_noise=0.0)
+    before = style.rewards(windows, z)[1].mean()
+    train(style, windows[:2000], gaussian(0.0), z=z[:2000])
+    after = style.rewards(windows[2000:], z[2000:])[1]
+    assert before < 0.5
+    assert after.mean() > 0.97
+    torch.testing.assert_close(style.encode(windows).norm(dim=-1), torch.ones(3000))
+
+
+def test_windows_that_are_no_evidence_do_not_train_the_encoder():
+    generator = torch.Generator().manual_seed(0)
+    z, embedding = sample_latents(2000, 3, generator), torch.randn(3, 6, generator=generator)
+    windows = (z @ embedding).view(-1, *WINDOW)
+    evidence = torch.arange(2000) % 2 == 0
+    style = make_style(latent_dim=3, input_noise=0.0)
+    train(style, windows, gaussian(0.0), z=torch.where(evidence.unsqueeze(-1), z, -z), evidence=evidence)
+    assert style.rewards(windows, z)[1].mean() > 0.95
+    weights = [p.clone() for p in style.encoder.parameters()]
+    metrics = train(style, windows, gaussian(0.0), rounds=1, z=z, evidence=torch.zeros(2000, dtype=torch.bool))
+    assert all(torch.equal(a, b) for a, b in zip(weights, style.encoder.parameters(), strict=True))
+    assert "style/encoder_error" not in metrics
+
+
+def test_exploration_noise_counts_against_the_agent_only_if_asked():
+    """Half of the agent's windows are indistinguishable from the demos, the noisy other half is far away."""
+    clean = torch.arange(2000) % 2 == 0
+    windows = torch.where(clean[:, None, None], gaussian(0.0, 2000), gaussian(4.0, 2000, seed=7))
+    seen = {}
+    for judge in (False, True):
+        style = make_style(judge_noise_free=judge)
+        train(style, windows, gaussian(0.0, seed=3), clean=clean)
+        seen[judge] = logits(style, gaussian(4.0, seed=8)).mean(), logits(style, gaussian(0.0, seed=9)).mean()
+        assert (style.replay.rows[: style.replay.size].flatten(1).mean(1) > 2).any() == (not judge)
+    assert seen[False][0] < -1
+    assert seen[False][1] > 0.2
+    assert seen[True][1].abs() < 0.15
+
+
+def test_without_any_clean_window_all_are_judged():
+    style = make_style(judge_noise_free=True)
+    metrics = train(style, gaussian(-1.0), gaussian(1.0, seed=3), clean=torch.zeros(1000, dtype=torch.bool))
+    assert metrics["style/agent_accuracy"] > 0.9
+
+
+def test_a_stronger_gradient_penalty_flattens_the_discriminator():
+    slopes = []
+    for weight in (0.0, 10.0):
+        style = make_style(gradient_penalty=weight)
+        slopes.append(train(style, gaussian(-0.5), gaussian(0.5, seed=3))["style/gradient_penalty"])
+    assert slopes[1] < 0.2 * slopes[0]
+
+
+def test_decay_shrinks_weights():
+    size = []
+    for decay in ({}, {"logit_decay": 1.0}, {"weight_decay": 0.1}):
+        style = make_style(**{"logit_decay": 0.0, "weight_decay": 0.0} | decay)
+        train(style, gaussian(-0.5), gaussian(0.5, seed=3))
+        size.append([sum(layer.weight.square().sum().item() for layer in style.discriminator.mlp.hidden), style.discriminator.mlp.output.weight.square().sum().item()])
+    (hidden, head), (_, decayed_head), (decayed_hidden, head_of_decayed) = size
+    assert decayed_head < 0.3 * head
+    assert decayed_hidden < 0.8 * hidden
+    assert head_of_decayed < head
+
+
+def test_replay_keeps_old_behaviour_rejected():
+    """The agent moves on; what it did before must still be told from the demos."""
+    style = make_style()
+    train(style, gaussian(-2.0), gaussian(0.0, seed=3), rounds=15)
+    train(style, gaussian(2.0, seed=4), gaussian(0.0, seed=3), rounds=5)
+    share_old = (style.replay.rows[: style.replay.size].float().flatten(1).mean(1) < -1).float().mean()
+    assert style.replay.size == 1000
+    assert share_old == pytest.approx(0.5, abs=0.01)
+
+
+def test_rewards_of_an_undecided_discriminator_and_a_known_encoder():
+    style = make_style(latent_dim=2, style_scale=3.0)
+    with torch.no_grad():
+        style.discriminator.mlp.output.weight.zero_()
+        style.encoder.mlp.output.weight.zero_()
+        style.encoder.mlp.output.bias.copy_(torch.tensor([2.0, 0.0]))
+    reward, skill = style.rewards(gaussian(0.0, 3), torch.tensor([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]]))
+    torch.testing.assert_close(reward, torch.full((3,), 3 * math.log(2)))
+    torch.testing.assert_close(skill, torch.tensor([1.0, 0.6, 0.0]))
+
+
+def test_without_latents_there_is_no_skill_reward():
+    style = make_style()
+    reward, skill = style.rewards(gaussian(0.0, 5), torch.zeros(5, 0))
+    assert skill.tolist() == [0.0] * 5
+    assert (reward > 0).all()
+
+
+def test_rewards_see_normalised_windows():
+    style = make_style(latent_dim=2)
+    style.normalizer.update(gaussian(50.0))
+    other = make_style(latent_dim=2)
+    windows, z = gaussian(50.0, 20, seed=5), sample_latents(20, 2, torch.Generator().manual_seed(0))
+    for a, b in zip(style.rewards(windows, z), other.rewards(style.normalizer(windows), z), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_same_seed_same_losses():
+    assert train(make_style(2), gaussian(0.0), gaussian(0.5), 3, z=torch.ones(1000, 2)) == train(make_style(2), gaussian(0.0), gaussian(0.5), 3, z=torch.ones(1000, 2))

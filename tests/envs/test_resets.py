@@ -1,0 +1,130 @@
+"""Where episodes start."""
+
+import pytest
+import torch
+
+from envs.demos import DemoWindows
+from envs.features import FeatureLayout, observe
+from envs.physics_cpu import CpuPhysics
+from envs.resets import StartMix, clip_history, default_state, fallen_pool, is_low
+from envs.state import StateCodec
+from motions.library import MotionLibrary
+from tests.envs.helpers import gait_clip, random_state
+
+DT = 1 / 30
+
+
+def test_the_default_state_stands_at_rest_above_the_floor(character):
+    state = default_state(character, 3)
+    assert state.root_pos.tolist() == [pytest.approx([0.0, 0.0, 0.89])] * 3
+    assert state.root_quat.tolist() == [[1.0, 0.0, 0.0, 0.0]] * 3
+    assert not state.root_lin_vel.any()
+    assert not state.root_ang_vel.any()
+    assert not state.joint_vel.any()
+    assert 0 < character.skeleton.lowest_point(state.body_pos_w, state.body_mat_w).min() < 0.02
+
+
+def test_a_clips_history_leads_up_to_the_given_time(library):
+    ids, times = torch.tensor([0, 1]), torch.tensor([0.9, 0.4])
+    past = clip_history(library, ids, times, history=4, control_dt=DT)
+    assert past.root_pos.shape == (2, 4, 3)
+    for row in range(2):
+        for back in range(4):
+            then = library.state_at(ids[row : row + 1], times[row : row + 1] - back * DT)
+            torch.testing.assert_close(past.root_pos[row, 3 - back], then.root_pos[0])
+            torch.testing.assert_close(past.joint_quat[row, 3 - back], then.joint_quat[0])
+            torch.testing.assert_close(past.root_ang_vel[row, 3 - back], then.root_ang_vel[0])
+
+
+def test_fallen_characters_lie_low_and_still_and_differently(character):
+    physics, codec = CpuPhysics(character.model, 24, 2), StateCodec(character.skeleton)
+    qpos, qvel = fallen_pool(physics, codec, character, torch.Generator().manual_seed(0))
+    assert qpos.shape == (24, 43)
+    assert not qvel.any()
+    state = codec.decode(qpos, qvel)
+    assert state.root_pos[:, 2].max() < 0.5
+    assert state.body_pos_w[..., 2].mean(1).max() < 0.45
+    assert is_low(state, character.fall_bodies, character.fall_heights).all()
+    assert not qpos[:, :2].any(), "they lie where they are put"
+    lowest = character.skeleton.lowest_point(state.body_pos_w, state.body_mat_w)
+    assert lowest.abs().max() < 0.05, "on the floor, neither in it nor above it"
+    assert qpos[:, 3:7].std(0).min() > 0.1
+    physics.set_state(torch.arange(24), qpos, qvel)
+    physics.step(character.action_offset.expand(24, -1), 1)
+    assert torch.isfinite(physics.qpos).all()
+
+
+def test_the_pool_follows_from_the_seed(character):
+    def pool(seed):
+        return fallen_pool(CpuPhysics(character.model, 3, 1), StateCodec(character.skeleton), character, torch.Generator().manual_seed(seed), seconds=0.2)[0]
+
+    assert torch.equal(pool(1), pool(1))
+    assert not torch.equal(pool(1), pool(2))
+
+
+def test_diverged_drops_are_left_out_of_the_pool(character):
+    class Diverging(CpuPhysics):
+        def step(self, ctrl, num_substeps):
+            super().step(ctrl, num_substeps)
+            self.qpos[1, 8] = torch.nan
+
+    qpos, qvel = fallen_pool(Diverging(character.model, 3, 1), StateCodec(character.skeleton), character, torch.Generator().manual_seed(0), seconds=0.1)
+    assert qpos.shape == (2, 43)
+    assert qvel.shape == (2, 34)
+    assert torch.isfinite(qpos).all()
+
+
+def test_low_means_any_body_below_its_own_height(character):
+    state = random_state(character.skeleton, 3, swing=0.0)
+    pos = torch.full((3, 15, 3), 0.5)
+    head = character.skeleton.body_names.index("head")
+    hand = character.skeleton.body_names.index("left_hand")
+    foot = character.skeleton.body_names.index("left_foot")
+    pos[0, head, 2] = 0.29
+    pos[1, hand, 2], pos[1, foot, 2], pos[1, head, 2] = 0.16, 0.0, 0.31
+    pos[2, hand, 2] = 0.14
+    low = type(state)(**{**vars(state), "body_pos_w": pos})
+    assert is_low(low, character.fall_bodies, character.fall_heights).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("shares", [{"clip": -0.1}, {"clip": 0.0, "default": 0.0}, {"recovery": 1.5}, {"recovery": -0.5}, {"fallen": -1.0}])
+def test_an_impossible_start_mix_is_refused(shares):
+    with pytest.raises(ValueError, match=r"start mix: got clip .*, recovery .*; expected shares >= 0, recovery in \[0, 1\]"):
+        StartMix(**shares)
+
+
+# Windows of the clips, which the starts' histories must match.
+
+
+def test_demo_windows_are_consecutive_control_steps_of_one_clip(character, library):
+    layout = FeatureLayout.of(character)
+    demos = DemoWindows(library, layout, DT, history=4)
+    for clip_id, seconds in ((0, 2.0), (1, 1.5)):
+        windows = demos.of_clip(clip_id)
+        assert windows.shape == (round((seconds - 3 * DT) * 120) + 1, 4, layout.style_dim), "every start on a grid of a quarter step that ends within the clip"
+        for start in (0, 7, len(windows) - 1):
+            times = start / 120 + torch.arange(4) * DT
+            expected = observe(library.state_at(torch.full((4,), clip_id), times.minimum(torch.tensor(seconds))), character.skeleton)[:, layout.style_columns]
+            torch.testing.assert_close(windows[start], expected, rtol=1e-4, atol=2e-3)
+
+
+def test_demo_windows_are_drawn_by_weight_and_from_everywhere(character):
+    skeleton = character.skeleton
+    clips = [gait_clip(skeleton, "low", seconds=0.5, height_m=0.9), gait_clip(skeleton, "never", seconds=0.4, height_m=1.5), gait_clip(skeleton, "high", seconds=1.0, height_m=1.2)]
+    demos = DemoWindows(MotionLibrary(clips, skeleton, weights=[3, 0, 1]), FeatureLayout.of(character), DT, history=3)
+    sample = demos.sample(4000, torch.Generator().manual_seed(0))
+    assert sample.shape == (4000, 3, 105)
+    assert not (sample[..., 0] > 1.4).any()
+    assert (sample[:, 0, 0] < 1.1).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    drawn = {tuple(row) for row in sample[:, :, :4].flatten(1).tolist()}
+    every = {tuple(row) for k in (0, 2) for row in demos.of_clip(k)[:, :, :4].flatten(1).tolist()}
+    assert drawn == every
+
+
+def test_a_clip_as_long_as_the_window_has_one_window_and_a_shorter_one_is_refused(character):
+    skeleton, layout = character.skeleton, FeatureLayout.of(character)
+    library = MotionLibrary([gait_clip(skeleton, "short", seconds=0.1)], skeleton)
+    assert len(DemoWindows(library, layout, DT, history=4).of_clip(0)) == 1
+    assert DemoWindows(library, layout, DT, history=4).sample(5).shape == (5, 4, 105)
+    with pytest.raises(ValueError, match=r"clip short: lasts 0\.100 s; expected at least the history window of 0\.133 s"):
+        DemoWindows(library, layout, DT, history=5)

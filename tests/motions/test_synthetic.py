@@ -1,0 +1,34 @@
+"""The analytic clips at their frames; the library's tests cover the rest."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from motions import synthetic
+
+
+def test_both_ends_are_frames(skeleton):
+    clip = synthetic.constant_velocity(skeleton, (2.0, 0.0, -1.0), height_m=1.0, duration_s=0.5, fps=20)
+    assert (clip.num_frames, clip.duration_s, clip.loop, clip.joint_names) == (11, 0.5, "wrap", skeleton.joint_names)
+    np.testing.assert_allclose(clip.root_pos[[0, -1]], [[0.0, 0.0, 1.0], [1.0, 0.0, 0.5]])
+
+
+def test_rotation_turns_after_its_start(skeleton):
+    """A quarter turn about the world's z of a root that first lay on its side (about x): its own z axis ends along +x."""
+    clip = synthetic.constant_spin(skeleton, {"root": (0.0, 0.0, math.pi / 2)}, {"root": (math.pi / 2, 0.0, 0.0)})
+    w, x, y, z = clip.root_quat[-1]
+    np.testing.assert_allclose([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], [1.0, 0.0, 0.0], atol=1e-12)
+
+
+def test_neighbouring_joints_swing_against_each_other(skeleton):
+    clip = synthetic.sine_gait(skeleton, amplitude_rad=0.4, period_s=1.0, fps=40)
+    np.testing.assert_allclose(clip.joint_quat[10, :2, 2], [math.sin(0.2), -math.sin(0.2)])  # a quarter period: the amplitude
+
+
+def test_unknown_joints_are_refused(skeleton):
+    for kinds in (({"tail": (0, 0, 1)}, {}), ({}, {"tail": (0, 0, 1)})):
+        with pytest.raises(ValueError, match=r"clip constant_spin: joint tail: not in the skeleton. Available: root, abdomen, neck"):
+            synthetic.constant_spin(skeleton, *kinds)

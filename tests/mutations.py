@@ -1,0 +1,259 @@
+"""One-line bugs, each of which must turn the suite red: ``python -m tests.mutations [--only SUBSTRING] [--jobs N]``.
+
+Each bug is put into a copy of the project, alone, and the tests that should notice are run there. Exit status: 0 if at least 95 % are noticed, 1 if fewer
+are, 2 if the list itself is out of date (a text that does not occur exactly once, tests that fail without any bug, or a bug that stops tests from being collected).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PASS_MARK = 0.95
+TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``original``, a text that occurs once in ``file``, becomes ``mutated``; ``tests`` are pytest's arguments, separated by spaces."""
+
+    file: str
+    original: str
+    mutated: str
+    tests: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.original}  ->  {self.mutated}"
+
+
+LOSSES = "tests/ase/test_losses.py"
+RETURNS = "tests/ase/test_returns.py"
+REWARDS = "tests/ase/test_rewards.py"
+LATENTS = "tests/ase/test_latents.py"
+NORMALIZER = "tests/ase/test_normalizer.py"
+REPLAY = "tests/ase/test_replay.py"
+NETS = "tests/ase/test_nets.py"
+PPO = "tests/ase/test_ppo.py"
+STYLE = "tests/ase/test_style.py"
+PRETRAIN = "tests/ase/test_pretrain.py"
+CHECKPOINT = "tests/ase/test_checkpoint.py"
+STATE = "tests/envs/test_state.py"
+FEATURES = "tests/envs/test_features.py"
+RESETS = "tests/envs/test_resets.py"
+ENV = "tests/envs/test_env.py"
+PHYSICS = "tests/envs/test_physics.py"
+CHARACTER = "tests/envs/test_character.py"
+ROTATIONS = "tests/motions/test_rotations.py"
+LIBRARY = "tests/motions/test_library.py"
+
+MUTATIONS = [
+    # Losses
+    Mutation("ase/losses.py", "z.square().sum(-1) - action.shape[-1]", "z.square().sum(-1) + action.shape[-1]", LOSSES),
+    Mutation("ase/losses.py", "math.log(2 * math.pi)", "math.log(math.pi)", LOSSES),
+    Mutation("ase/losses.py", "-torch.minimum(", "-torch.maximum(", LOSSES),
+    Mutation("ase/losses.py", "ratio.clamp(1 - clip, 1 + clip)", "ratio.clamp(1 - clip, 1 + 2 * clip)", LOSSES),
+    Mutation("ase/losses.py", "(log_prob - old_log_prob).exp()", "(old_log_prob - log_prob).exp()", LOSSES),
+    Mutation("ase/losses.py", "(mean.abs() - 1.0)", "(mean - 1.0)", LOSSES),
+    Mutation("ase/losses.py", "F.softplus(-demo_logit)", "F.softplus(demo_logit)", LOSSES),
+    Mutation("ase/losses.py", "F.softplus(agent_logit)", "F.softplus(-agent_logit)", LOSSES),
+    Mutation("ase/losses.py", "create_graph=True", "create_graph=False, retain_graph=True", LOSSES),
+    Mutation("ase/losses.py", "gradient.flatten(1).square().sum(-1).mean()", "gradient.flatten(1).square().mean()", LOSSES),
+    Mutation("ase/losses.py", "return -(predicted * latent)", "return (predicted * latent)", LOSSES),
+    Mutation("ase/losses.py", "0.5 - 0.5 * (latent_a", "0.5 + 0.5 * (latent_a", LOSSES),
+    Mutation("ase/losses.py", "mean_a.clamp(-1, 1)", "mean_a", LOSSES),
+    # Returns
+    Mutation("ase/returns.py", "(~terminated).to", "(~(terminated | truncated)).to", RETURNS),
+    Mutation("ase/returns.py", "(~(terminated | truncated)).to", "(~terminated).to", RETURNS),
+    Mutation("ase/returns.py", "discount * alive * next_value", "discount * next_value", RETURNS),
+    Mutation("ase/returns.py", "discount * lam * goes_on[t]", "discount * goes_on[t]", RETURNS),
+    # Rewards
+    Mutation("ase/rewards.py", "F.softplus(logit)", "F.softplus(-logit)", REWARDS),
+    Mutation("ase/rewards.py", "MIN_FAKE_PROB = 1e-4", "MIN_FAKE_PROB = 1e-3", REWARDS),
+    Mutation("ase/rewards.py", ".sum(-1).clamp_min(0.0)", ".sum(-1)", REWARDS),
+    # Latents
+    Mutation("ase/latents.py", "F.normalize(torch.randn(", "F.normalize(torch.rand(", LATENTS),
+    Mutation("ase/latents.py", "self._high + 1", "self._high", LATENTS),
+    Mutation("ase/latents.py", "self.age[env_ids] = 0", "self.age[env_ids] = 1", LATENTS),
+    Mutation("ase/latents.py", "self.steps_left <= 0", "self.steps_left <= 1", LATENTS),
+    # Normalizer
+    Mutation("ase/normalizer.py", "self.count * len(x) / total)", "self.count * len(x) / total * 0)", NORMALIZER),
+    Mutation("ase/normalizer.py", "self.mean += delta * len(x) / total", "self.mean += delta * len(x) / (total + 1)", NORMALIZER),
+    Mutation("ase/normalizer.py", ".clamp(-self.limit, self.limit)", ".clamp_max(self.limit)", NORMALIZER),
+    Mutation("ase/normalizer.py", "y * self.std + ", "y * self.var.float() + ", NORMALIZER),
+    # Replay
+    Mutation("ase/replay.py", "rows[-capacity:]", "rows[:capacity]", REPLAY),
+    Mutation("ase/replay.py", "torch.randint(self.size,", "torch.randint(len(self.rows),", REPLAY),
+    Mutation("ase/replay.py", "self._next = (self._next + len(rows))", "self._next = len(rows)", REPLAY),
+    # Networks
+    Mutation("ase/nets.py", "torch.autocast(x.device.type, enabled=False)", "torch.autocast(x.device.type, torch.bfloat16, enabled=torch.is_autocast_enabled('cpu'))", NETS),
+    Mutation("ase/nets.py", "F.normalize(self.mlp(window), dim=-1)", "self.mlp(window)", NETS),
+    # PPO
+    Mutation("ase/ppo.py", "chosen = advantage[mask]", "chosen = advantage", PPO),
+    Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = torch.ones_like(mask) / len(mask)", PPO),
+    Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = mask / len(mask)", PPO),
+    Mutation("ase/ppo.py", "policy_loss = surrogate + config", "policy_loss = -surrogate + config", PPO),
+    Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
+    Mutation("ase/ppo.py", "module.parameters(), config.max_grad_norm)", "module.parameters(), 1e9)", PPO),
+    # Pre-training
+    Mutation("ase/pretrain.py", "learner.latents.age >= history", "learner.latents.age >= history - 1", PRETRAIN),
+    Mutation("ase/pretrain.py", "learner.obs_normalizer(step.obs[ended])", "learner.obs_normalizer(obs[ended])", PRETRAIN),
+    Mutation("ase/pretrain.py", "mean + noise * stochastic.unsqueeze(-1)", "mean + noise", PRETRAIN),
+    Mutation("ase/pretrain.py", "switch = torch.cat((switch, ids)).unique()", "switch = switch.unique()", PRETRAIN),
+    Mutation("ase/pretrain.py", "next_value = torch.where(rollout.truncated, rollout.end_value, next_value)", "next_value = next_value.clone()", PRETRAIN),
+    Mutation("ase/pretrain.py", "rollout.terminated, rollout.truncated, config", "rollout.truncated, rollout.terminated, config", PRETRAIN),
+    Mutation("ase/pretrain.py", "skill = torch.where(evidence, skill, 0.0)", "skill = skill.clone()", PRETRAIN),
+    # Style
+    Mutation("ase/style.py", "evidence.nonzero()", "torch.ones_like(evidence).nonzero()", STYLE),
+    Mutation("ase/style.py", "+ config.gradient_penalty * penalty", "- 1e-3 * penalty", STYLE),
+    Mutation("ase/style.py", "clean if config.judge_noise_free", "~clean if config.judge_noise_free", STYLE),
+    # Checkpoints
+    Mutation("ase/checkpoint.py", "save_file(tensors, temporary", "save_file(tensors, path", CHECKPOINT),
+    Mutation("ase/checkpoint.py", "stale.unlink()", "stale.exists()", CHECKPOINT),
+    Mutation("ase/checkpoint.py", "saved[key].shape != tensor.shape", "saved[key].dim() != tensor.dim()", CHECKPOINT),
+    # Character
+    Mutation("envs/character.py", "min(1.2 * high, math.pi)", "min(1.0 * high, math.pi)", CHARACTER),
+    Mutation("envs/character.py", "0.7 * (high - low)", "0.5 * (high - low)", CHARACTER),
+    Mutation("envs/assets/humanoid.xml", 'name="left_hip_y" joint="left_hip" gear="0 1 0"', 'name="left_hip_y" joint="left_hip" gear="0 -1 0"', CHARACTER),
+    # State
+    Mutation("envs/state.py", "root_ang_vel=quat_rotate(root_quat, v[3:6].t())", "root_ang_vel=v[3:6].t()", STATE),
+    Mutation("envs/state.py", "ang_vel = quat_rotate_inverse(state.root_quat, state.root_ang_vel)", "ang_vel = state.root_ang_vel", STATE),
+    Mutation("envs/state.py", "= twist_angle(state", "= -twist_angle(state", STATE),
+    # Features
+    Mutation("envs/features.py", "cos * v[1] - sin * v[0]", "cos * v[1] + sin * v[0]", FEATURES),
+    Mutation("envs/features.py", "root[:, (0, 2)]", "root[:, (0, 1)]", FEATURES),
+    Mutation("envs/features.py", "local(bodies[:, 1:] - bodies[:, :1])", "local(bodies[:, 1:])", FEATURES),
+    Mutation("envs/features.py", "local(state.root_lin_vel.reshape(n, 3).t())", "state.root_lin_vel.reshape(n, 3).t()", FEATURES),
+    Mutation("envs/features.py", "3 * (character.key_bodies - 1)", "3 * character.key_bodies", FEATURES),
+    # Resets and windows
+    Mutation("envs/resets.py", "times_s.unsqueeze(-1) - back", "times_s.unsqueeze(-1) + back", RESETS),
+    Mutation("envs/resets.py", "torch.arange(history - 1, -1, -1", "torch.arange(history, 0, -1", RESETS),
+    Mutation("envs/resets.py", "qpos[torch.isfinite(qpos).all(-1)]", "qpos[torch.isfinite(qpos).any(-1)]", RESETS),
+    Mutation("envs/resets.py", "2] < heights).any(-1)", "2] < heights).all(-1)", RESETS),
+    Mutation("envs/demos.py", "n - (history - 1) * subdivisions", "n - history * subdivisions", RESETS),
+    # Environment
+    Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", ENV),
+    Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", ENV),
+    Mutation("envs/humanoid.py", "(self.episode_step >= self.config.episode_steps)", "(self.episode_step > self.config.episode_steps)", ENV),
+    Mutation("envs/humanoid.py", "self.config.episode_steps) & ~terminated", "self.config.episode_steps)", ENV),
+    Mutation("envs/humanoid.py", "self._offset + self._scale * action.clamp(-1.0, 1.0)", "self._offset + self._scale * action", ENV),
+    Mutation("envs/humanoid.py", "min_time_s=window_s)", "min_time_s=0.0)", ENV),
+    Mutation("envs/humanoid.py", "torch.where(low, self._grace, 0)", "torch.where(low, 0, self._grace)", ENV),
+    Mutation("envs/humanoid.py", "stay = self.fallen[ids].cpu() & (", "stay = (", ENV),
+    Mutation("envs/humanoid.py", "self.episode_step[ids] = 0", "self.episode_step[:] = 0", ENV),
+    Mutation("envs/humanoid.py", "obs = self.obs.clone()", "obs = self.obs", ENV),
+    Mutation("envs/humanoid.py", "self.device).clone())", "self.device))", ENV),
+    Mutation("envs/humanoid.py", "            self._start_default(ids)\n        return bad", "        return bad", ENV),
+    # Physics
+    Mutation("envs/physics_cpu.py", "self._batch.reset(ids)", "len(ids)", PHYSICS),
+    Mutation("envs/physics_cpu.py", "self._batch.forward(ids)", "len(ids)", PHYSICS),
+    Mutation("envs/physics_cpu.py", "state.numpy()  # the refresh", "self._state.copy()  # the refresh", PHYSICS),
+    # Rotations
+    Mutation("motions/rotations.py", "aw * bx + ax * bw + ay * bz - az * by", "aw * bx + ax * bw - ay * bz + az * by", ROTATIONS),
+    Mutation("motions/rotations.py", "2.0 * torch.atan2(sin, w)", "torch.atan2(sin, w)", ROTATIONS),
+    Mutation("motions/rotations.py", "torch.atan2(2 * (x * y + w * z)", "torch.atan2(2 * (x * y - w * z)", ROTATIONS),
+    Mutation("motions/rotations.py", "xy - wz, xz + wy", "xy + wz, xz + wy", ROTATIONS),
+    # Library
+    Mutation("motions/library.py", "quat_mul(root_quat[after], quat_conj(root_quat[before]))", "quat_mul(quat_conj(root_quat[before]), root_quat[after])", LIBRARY),
+    Mutation("motions/library.py", "quat_mul(quat_conj(joint_quat[before]), joint_quat[after])", "quat_mul(joint_quat[after], quat_conj(joint_quat[before]))", LIBRARY),
+    Mutation("motions/library.py", "quat_rotate(turn, lin_vel), ", "lin_vel, ", LIBRARY),
+    Mutation("motions/library.py", "(min_time_s + span * torch", "(span * torch", LIBRARY),
+]
+
+
+def copy_project(target: Path) -> None:
+    """Every file that the project's version control knows or would take."""
+    listing = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file() and not name.endswith((".mp4", ".gif", ".png", ".safetensors")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target / name)
+
+
+def run_tests(folder: Path, tests: str) -> tuple[int, str]:
+    """Pytest's exit status (1: a test failed) and output; running out of time counts as a failed test."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
+    try:
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return 1, "out of time"
+    return done.returncode, done.stdout + done.stderr
+
+
+def outdated(mutations: list[Mutation]) -> list[str]:
+    """Mutations whose original text does not occur exactly once."""
+    found = []
+    for mutation in mutations:
+        count = (ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.original)
+        if count != 1:
+            found.append(f"{mutation.file}: {mutation.original}: occurs {count} times; expected once")
+    return found
+
+
+def judge(mutation: Mutation, folder: Path) -> tuple[str, str]:
+    """``killed``, ``SURVIVED`` or ``ERROR``, and the end of the tests' output; ``folder`` is left as it was."""
+    path = folder / mutation.file
+    original = path.read_text(encoding="utf-8")
+    path.write_text(original.replace(mutation.original, mutation.mutated), encoding="utf-8")
+    try:
+        status, output = run_tests(folder, mutation.tests)
+    finally:
+        path.write_text(original, encoding="utf-8")
+    return {0: "SURVIVED", 1: "killed"}.get(status, "ERROR"), output
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="mutations whose file or text contains this")
+    parser.add_argument("--jobs", type=int, default=2, help="mutations tried at a time")
+    options = parser.parse_args()
+    chosen = [m for m in MUTATIONS if options.only in str(m)]
+    if not chosen:
+        print(f"--only {options.only}: matches no mutation. Available: {', '.join(sorted({m.file for m in MUTATIONS}))}")
+        return 2
+    if problems := outdated(chosen):
+        print("\n".join(problems))
+        return 2
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        folders: queue.Queue[Path] = queue.Queue()
+        for k in range(options.jobs):
+            copy_project(Path(scratch, str(k)))
+            folders.put(Path(scratch, str(k)))
+        status, output = run_tests(Path(scratch, "0"), " ".join(sorted({m.tests for m in chosen})))
+        if status:
+            print(f"{output}\nThe tests fail without any mutation.")
+            return 2
+
+        def work(mutation: Mutation) -> str:
+            folder = folders.get()
+            try:
+                verdict, output = judge(mutation, folder)
+            finally:
+                folders.put(folder)
+            print(f"{verdict:8}  {mutation}", flush=True)
+            if verdict == "ERROR":
+                print(output[-2000:], flush=True)
+            return verdict
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            verdicts = list(pool.map(work, chosen))
+    killed = verdicts.count("killed")
+    print(f"{killed} of {len(chosen)} killed ({100 * killed / len(chosen):.1f} %) in {time.monotonic() - start:.0f} s")
+    if "ERROR" in verdicts:
+        return 2
+    return 0 if killed >= PASS_MARK * len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
