@@ -107,8 +107,7 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
         "turn_rad_s": _per_latent(turn_rate(rolled.pose, rolled.alive, control_dt), owner, num_latents),
         "style_reward": float(style.mean()),
         "clips": {
-            name: {"covered": bool(covered[k]), "best_share": round(float(shares[:, k].max()), 4), "share": round(float(overall[k]), 4)}
-            for k, name in enumerate(demos.clip_names)
+            name: {"covered": bool(covered[k]), "best_share": round(float(shares[:, k].max()), 4), "share": round(float(overall[k]), 4)} for k, name in enumerate(demos.clip_names)
         },
         "fall_rate_per_latent": [round(float(rolled.fell[owner == k].float().mean()), 4) for k in range(num_latents)],
         "diverged": env.num_diverged,

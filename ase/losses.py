@@ -46,7 +46,10 @@ def gradient_penalty(logit: Tensor, inputs: Tensor) -> Tensor:
 
 
 def encoder_loss(predicted: Tensor, latent: Tensor) -> Tensor:
-    """Negative log likelihood of ``latent [B, Z]`` under a von Mises-Fisher density around unit ``predicted [B, Z]`` with concentration 1, up to a constant: ``-μ·z`` (ASE eq. 11), ``[B]``."""
+    """Negative log likelihood of ``latent [B, Z]`` under a von Mises-Fisher density around unit ``predicted [B, Z]`` with concentration 1, up to a constant.
+
+    That is ``-μ·z`` (ASE eq. 11), ``[B]``.
+    """
     return -(predicted * latent).sum(-1)
 
 

@@ -18,12 +18,17 @@ class Mlp(nn.Module):
 
     def __init__(self, input_dim: int, hidden: Sequence[int], output_dim: int, output_scale: float):
         super().__init__()
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((input_dim, *hidden)))
-        self.output = nn.Linear(hidden[-1], output_dim)
-        for layer in self.hidden:
+        layers = [nn.Linear(a, b) for a, b in pairwise((input_dim, *hidden))]
+        for layer in layers:
             nn.init.zeros_(layer.bias)
+        self.hidden = nn.ModuleList(layers)
+        self.output = nn.Linear(hidden[-1], output_dim)
         nn.init.uniform_(self.output.weight, -output_scale, output_scale)
         nn.init.zeros_(self.output.bias)
+
+    def weights(self) -> list[Tensor]:
+        """The weight matrices, input to output."""
+        return [p for name, p in self.named_parameters() if name.endswith("weight")]
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.hidden:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -82,3 +83,16 @@ class Reporter:
     def video(self, name: str, frames: Tensor, fps: float, samples: int) -> None:
         """A TensorBoard video of frames ``uint8 [T, 3, h, w]``."""
         self.writer.add_video(name, frames.unsqueeze(0), samples, fps=fps)
+
+
+def measures_table(measures: dict[str, Any], title: str) -> Table:
+    """What `ase.evaluate.evaluate` returns, for people."""
+    table = Table(title=f"{title}: {measures['num_latents']} latents x {measures['replicas']} rollouts of {measures['seconds']:g} s", show_header=False)
+    for key, value in measures.items():
+        if key == "clips":
+            table.add_row("clips not covered", ", ".join(name for name, clip in value.items() if not clip["covered"]) or "none")
+        elif isinstance(value, dict) and "per_latent" in value:
+            table.add_row(key, f"{value['min']:.2f} to {value['max']:.2f}, mean {value['mean']:.2f}")
+        elif not isinstance(value, dict | list):
+            table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
+    return table

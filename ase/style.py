@@ -124,8 +124,8 @@ def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, cle
             agent_logit, demo_logit = style.discriminator(agent), style.discriminator(demo)
             penalty = gradient_penalty(demo_logit, demo)
         bce = discriminator_loss(agent_logit, demo_logit)
-        head = style.discriminator.mlp.output.weight.square().sum()
-        decay = sum(layer.weight.square().sum() for layer in style.discriminator.mlp.hidden) + head
+        squares = [weight.square().sum() for weight in style.discriminator.mlp.weights()]
+        head, decay = squares[-1], torch.stack(squares).sum()
         _descend(style.disc_opt, bce + config.gradient_penalty * penalty + config.logit_decay * head + config.weight_decay * decay)
         logs = {
             "disc_bce": bce,

@@ -64,6 +64,12 @@ class MotionLibrary:
             raise ValueError(f"clip {name}: not in this dataset. Available: {', '.join(self.names)}")
         return self.names.index(name)
 
+    def mean_speed(self, clip_id: int) -> float:
+        """Distance over the ground from a clip's first frame to its last, by its duration, m/s: what a person would call its speed if it goes straight."""
+        ends = torch.stack((torch.zeros_like(self.durations_s[clip_id]), self.durations_s[clip_id]))
+        pos = self.state_at(torch.full((2,), clip_id, device=self.device), ends).root_pos[:, :2]
+        return float((pos[1] - pos[0]).norm() / self.durations_s[clip_id])
+
     def require_window(self, window_s: float) -> None:
         """Raises ValueError if a clip is shorter than ``window_s`` seconds, naming it."""
         for k, name in enumerate(self.names):

@@ -156,14 +156,12 @@ def test_every_pose_is_in_the_picture(character, gait, aspect):
 
 
 def test_strips_trails_and_grids(stick, gait):
-    shown = motion_strip(stick, gait, count=4, title="gait")
-    assert shown.shape == (SIZE + 28, 4 * SIZE + 12, 3)
+    assert motion_strip(stick, gait, count=4, title="gait").shape == (SIZE + 28, 4 * SIZE + 12, 3)
     assert trail(stick, gait, count=3).shape == (SIZE, SIZE, 3)
     panels = [np.full((SIZE, SIZE, 3), 40 * k, np.uint8) for k in range(5)]
     sheet = grid(panels, 3, ["", "one", "a caption far too long for so small a panel, which is shrunk to fit", "", ""])
     assert sheet.shape == (2 * SIZE + 4, 3 * SIZE + 8, 3)
-    assert (sheet[:SIZE, :SIZE] == 0).all()
-    assert (sheet[SIZE // 2, SIZE + 4 + 5] == 40).all()
+    assert (sheet[:SIZE, :SIZE] == 0).all() and (sheet[SIZE // 2, SIZE + 9] == 40).all()
     assert sheet[SIZE - 20 : SIZE, SIZE + 4 : 2 * SIZE + 4].max() > 200  # white letters
     assert (sheet[SIZE - 20 : SIZE, 2 * SIZE + 8 : 2 * SIZE + 12] < 200).all()  # none at the panel's edge
     assert strip(panels).shape == (SIZE, 5 * SIZE + 16, 3)
@@ -183,11 +181,8 @@ def test_a_video_decodes_to_what_was_written(gl, gait, tmp_path):
     assert "yuv420p" in meta["pix_fmt"]
     decoded = np.frombuffer(first, np.uint8).reshape(SIZE, SIZE, 3).astype(int)
     assert np.abs(decoded - next(film(gl, gait[:12]))).mean() < 6.0
-
-
-def test_odd_sizes_are_cut_to_even_ones(tmp_path):
-    path = write_video(iter([np.zeros((65, 67, 3), np.uint8)] * 3), tmp_path / "odd.mp4")
-    assert next(imageio_ffmpeg.read_frames(str(path)))["size"] == (66, 64)
+    odd = write_video(iter([np.zeros((65, 67, 3), np.uint8)] * 3), tmp_path / "odd.mp4")
+    assert next(imageio_ffmpeg.read_frames(str(odd)))["size"] == (66, 64)  # cut to even ones
 
 
 def test_files_that_cannot_be_written_are_one_clear_line(tmp_path):
@@ -205,9 +200,8 @@ def test_files_that_cannot_be_written_are_one_clear_line(tmp_path):
         r"picture .*a.nope: got .*; expected": lambda: write_image(black, tmp_path / "a.nope"),
     }
     for message, write in cases.items():
-        with pytest.raises(ValueError, match=message) as caught:
+        with pytest.raises(ValueError, match=rf"^{message}[^\n]*$"):
             write()
-        assert "\n" not in str(caught.value)
     assert not (tmp_path / "none.mp4").exists()
     assert np.array_equal(np.asarray(Image.open(write_image(black, tmp_path / "sub" / "a.png"))), black)
 
@@ -235,9 +229,6 @@ def test_flat_figures_on_request(character, monkeypatch, caplog):
     monkeypatch.setenv("CHARACTER_RENDERER", "pretty")
     with pytest.raises(ValueError, match="CHARACTER_RENDERER: got pretty; expected stick"):
         make_renderer(character)
-
-
-def test_mujoco_gl_can_switch_opengl_off(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "off")
     assert gl_backend.__wrapped__() == ""
 
