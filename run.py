@@ -26,6 +26,7 @@ from ase.learner import Learner
 from ase.metrics import planar_speed
 from ase.pretrain import pretrain
 from ase.report import Reporter, measures_table
+from ase.symmetry import Mirror
 from ase.timing import time_training
 from cfg.cli import fail, parse
 from cfg.load import closest, from_dict, load_yaml, save_yaml, to_dict
@@ -34,6 +35,7 @@ from cfg.schema import RunConfig
 from envs import bench
 from envs.character import Character, load_character
 from envs.demos import DemoWindows
+from envs.features import mirror_map
 from envs.film import motion_strip, write_image, write_video
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.physics_cpu import CpuPhysics
@@ -62,7 +64,9 @@ def make_env(character: Character, library: MotionLibrary, env: EnvConfig, seed:
 def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
     """A fresh learner that fits the environment."""
     window = (config.env.history, env.layout.style_dim)
-    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed)
+    found = mirror_map(env.character)
+    mirror = Mirror(found.obs_index, found.obs_sign, found.action_index, found.action_sign) if found else None
+    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror)
 
 
 def load_world(config: RunConfig) -> tuple[Character, MotionLibrary]:

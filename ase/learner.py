@@ -13,6 +13,7 @@ from ase.nets import Policy, Value
 from ase.normalizer import Normalizer
 from ase.ppo import PpoConfig
 from ase.style import Style, StyleConfig
+from ase.symmetry import Mirror
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class PretrainConfig:
         max_minutes: wall-clock minutes of training after which it ends, resumed parts included; 0 for no limit.
         save_every_s, log_every, video_every_s: seconds between checkpoints, iterations between log lines, seconds between videos (0: none).
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
+        symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
 
     max_samples: int = 40_000_000
@@ -32,6 +34,7 @@ class PretrainConfig:
     log_every: int = 5
     video_every_s: float = 600.0
     bf16: str = "auto"
+    symmetric: bool = True
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
@@ -53,17 +56,19 @@ class Learner:
 
     Args:
         obs_dim, window: sizes of the environment, ``window = (H, F)``. rest_action: ``[A]`` where the policy's mean starts.
+        mirror: the character's reflection, or None if it has none.
         num_envs, control_dt: for the latent schedule.
     """
 
-    def __init__(self, config: PretrainConfig, obs_dim: int, rest_action: Tensor, window: tuple[int, int], num_envs: int, control_dt: float, device: torch.device, seed: int):
+    def __init__(self, config: PretrainConfig, obs_dim: int, rest_action: Tensor, window: tuple[int, int], num_envs: int, control_dt: float, device: torch.device, seed: int, mirror: Mirror | None = None):
         ppo, z_dim = config.ppo, config.latents.dim
+        self.mirror = mirror.to(device) if mirror is not None and config.symmetric and z_dim else None
         self.config, self.device = config, device
         self.generator = torch.Generator(device).manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy = Policy(obs_dim, z_dim, rest_action, ppo.policy_hidden, ppo.action_std).to(device)
-            self.value = Value(obs_dim, z_dim, ppo.value_hidden).to(device)
+            self.policy = Policy(obs_dim, z_dim, rest_action, ppo.policy_hidden, ppo.action_std, self.mirror).to(device)
+            self.value = Value(obs_dim, z_dim, ppo.value_hidden, self.mirror).to(device)
             self.style = Style(config.style, window, z_dim, device)
         self.obs_normalizer = Normalizer(obs_dim).to(device)
         self.return_normalizer = Normalizer(1, limit=10.0).to(device)
@@ -78,6 +83,10 @@ class Learner:
         """The mean action ``[B, A]`` in raw observations ``[B, O]`` under latents ``[B, Z]``."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return self.policy(self.obs_normalizer(obs), z)
+
+    def update_obs_statistics(self, obs: Tensor) -> None:
+        """Merges observations ``[..., O]`` into the normaliser; with symmetry their mirror images, too, so that mirroring and normalising commute."""
+        self.obs_normalizer.update(obs if self.mirror is None else torch.stack((obs, self.mirror.obs(obs))))
 
     def switch_latents(self, env_ids: Tensor) -> None:
         """New latents for ``env_ids [n]``, each hold acted with or without noise."""

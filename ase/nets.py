@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ase.symmetry import Mirror
+
 
 class Mlp(nn.Module):
     """ReLU layers and a linear float32 output whose initial weights are uniform in ``±output_scale``."""
@@ -42,27 +44,36 @@ class Policy(nn.Module):
 
     Args:
         rest_action: ``[A]`` where the mean starts: a character that targets its rest pose stands longer than one that targets the centre of its ranges.
+        mirror: makes the policy symmetric (normalised observations must be, too); needs latents.
     """
 
-    def __init__(self, obs_dim: int, latent_dim: int, rest_action: Tensor, hidden: Sequence[int], std: float):
+    def __init__(self, obs_dim: int, latent_dim: int, rest_action: Tensor, hidden: Sequence[int], std: float, mirror: Mirror | None = None):
         super().__init__()
         self.std = std
+        self.mirror = mirror if latent_dim else None
         self.mlp = Mlp(obs_dim + latent_dim, hidden, len(rest_action), output_scale=0.01)
         with torch.no_grad():
             self.mlp.output.bias.copy_(rest_action)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
-        return self.mlp(torch.cat((obs, z), dim=-1))
+        if self.mirror is None:
+            return self.mlp(torch.cat((obs, z), dim=-1))
+        obs, z, mirrored = self.mirror.fold(obs, z)
+        mean = self.mlp(torch.cat((obs, z), dim=-1))
+        return torch.where(mirrored, self.mirror.action(mean), mean)
 
 
 class Value(nn.Module):
-    """Normalised value ``[B]`` of a normalised observation ``[B, O]`` under a latent ``[B, Z]``."""
+    """Normalised value ``[B]`` of a normalised observation ``[B, O]`` under a latent ``[B, Z]``; symmetric as the policy is."""
 
-    def __init__(self, obs_dim: int, latent_dim: int, hidden: Sequence[int]):
+    def __init__(self, obs_dim: int, latent_dim: int, hidden: Sequence[int], mirror: Mirror | None = None):
         super().__init__()
+        self.mirror = mirror if latent_dim else None
         self.mlp = Mlp(obs_dim + latent_dim, hidden, 1, output_scale=0.03)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+        if self.mirror is not None:
+            obs, z, _ = self.mirror.fold(obs, z)
         return self.mlp(torch.cat((obs, z), dim=-1)).squeeze(-1)
 
 

@@ -31,7 +31,7 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
     window = learner.style.replay.rows.shape[1:]
     rollout = Rollout.empty(config.ppo.rollout_steps, env.num_envs, env.obs_dim, config.latents.dim, env.action_dim, (window[0], window[1]), env.device)
     if not learner.samples:
-        learner.obs_normalizer.update(obs)
+        learner.update_obs_statistics(obs)
         learner.style.normalizer.update(demos.sample(config.style.batch_size, learner.generator))
     while learner.samples < config.max_samples and not 0 < 60 * config.max_minutes <= learner.seconds:
         start = time.perf_counter()
@@ -63,7 +63,7 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         batch = PpoBatch(flat_obs, z, rollout.flat("action"), rollout.flat("log_prob"), stochastic, advantage.flatten(), target)
         metrics |= ppo_update(learner.policy, learner.value, learner.policy_opt, learner.value_opt, batch, config.ppo, learner.generator, bf16)
         metrics |= style_update(learner.style, windows, z, evidence, ~stochastic, demos, learner.generator, bf16)
-        learner.obs_normalizer.update(rollout.flat("obs"))
+        learner.update_obs_statistics(rollout.flat("obs"))
         learner.style.normalizer.update(torch.cat((windows[:: config.ppo.rollout_steps, -1], demos.sample(env.num_envs, learner.generator)[:, -1])))
         learner.return_normalizer.update(returns.unsqueeze(-1))
 
@@ -71,13 +71,12 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         learner.iteration += 1
         elapsed = time.perf_counter() - start
         learner.seconds += elapsed
-        variance = returns.var().clamp_min(1e-8)
         metrics |= {
             "reward/style": float(style.mean()),
             "reward/style_noise_free": float(style[~stochastic].mean()) if (~stochastic).any() else float("nan"),
             "reward/skill": float(skill[evidence].mean()) if evidence.any() else 0.0,
             "reward/total": float(reward.mean()),
-            "value/explained": float(1 - (target * 0 + advantage.flatten()).var() / variance),
+            "value/explained": float(1 - advantage.var() / returns.var().clamp_min(1e-8)),
             "time/act_s": acted - start,
             "time/update_s": elapsed - (acted - start),
             "time/samples_per_s": len(returns) / elapsed,

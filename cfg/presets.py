@@ -59,8 +59,8 @@ def locomotion() -> RunConfig:
         train=PretrainConfig(
             max_samples=40_000_000,
             latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0),
-            ppo=PpoConfig(rollout_steps=8, minibatch_size=2048, action_std=0.05, policy_lr=1.5e-4, value_lr=3e-4),
-            style=StyleConfig(updates=2),
+            ppo=PpoConfig(rollout_steps=8, minibatch_size=2048, action_std=0.05, policy_lr=1e-4, value_lr=3e-4),
+            style=StyleConfig(updates=2, skill_weight=0.15),
         ),
     )
 

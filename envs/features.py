@@ -81,3 +81,51 @@ class FeatureLayout:
     @property
     def style_dim(self) -> int:
         return len(self.style_columns)
+
+
+@dataclass(frozen=True, eq=False)
+class MirrorMap:
+    """Reflection of a character in its x-z plane: ``mirrored[k] = sign[k] * x[index[k]]`` for observations ``[O]`` and actions ``[A]``."""
+
+    obs_index: Tensor
+    obs_sign: Tensor
+    action_index: Tensor
+    action_sign: Tensor
+
+
+def mirror_map(character: Character) -> MirrorMap | None:
+    """The character's reflection, pairing ``left_`` and ``right_`` in the names of bodies and joints; None if some name has no partner.
+
+    Lengths and axes (polar vectors) change sign in y; rotation vectors and angular velocities (axial vectors) in x and z; a hinge about y keeps its angle.
+    """
+    skeleton = character.skeleton
+
+    def partner(name: str) -> str:
+        return name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_")
+
+    bodies, joints = skeleton.body_names, skeleton.joint_names
+    if any(partner(b) not in bodies for b in bodies) or any(partner(j) not in joints for j in joints):
+        return None
+    if any(j.kind == "hinge" and (j.axis[0] or j.axis[2]) for j in skeleton.joints):
+        return None
+    polar, axial = [1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]
+    joint_partner = [joints.index(partner(j)) for j in joints]
+
+    def joint_block(kind: str, width: int, sign: list[float], first: int) -> tuple[list[int], list[float]]:
+        """Columns of the joints of one kind that stand together from column ``first``, ``width`` each."""
+        members = [k for k, j in enumerate(skeleton.joints) if j.kind == kind]
+        index = [first + width * members.index(joint_partner[k]) + c for k in members for c in range(width)]
+        return index, sign * len(members)
+
+    dofs = [(joint_partner[k], j) for k, j in enumerate(skeleton.joints)]
+    action_index = [skeleton.dof_slices[p].start + c for p, j in dofs for c in range(j.dofs)]
+    action_sign = [s for _, j in dofs for s in (axial if j.kind == "ball" else [1.0])]
+    index, sign = list(range(13)), [1.0, *polar, *polar, *polar, *axial]
+    for kind, width, signs in (("ball", 6, polar * 2), ("hinge", 1, [1.0])):
+        block, block_sign = joint_block(kind, width, signs, len(index))
+        index, sign = index + block, sign + block_sign
+    index, sign = index + [len(index) + k for k in action_index], sign + action_sign
+    first = len(index) - 3  # the root's position is left out
+    index += [first + 3 * bodies.index(partner(b)) + c for b in bodies[1:] for c in range(3)]
+    sign += polar * (len(bodies) - 1)
+    return MirrorMap(torch.tensor(index), torch.tensor(sign), torch.tensor(action_index), torch.tensor(action_sign))

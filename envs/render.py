@@ -98,7 +98,7 @@ def gl_backend() -> str:
     usual = {"linux": known[:2], "darwin": ("cgl",)}.get(sys.platform, ("glfw",))
     for name in (wanted,) if wanted in known else () if wanted in ("disable", "disabled", "off", "false", "0") else usual:
         try:
-            probe = subprocess.run([sys.executable, "-c", _PROBE.format(name)], env={**os.environ, "MUJOCO_GL": name}, capture_output=True, text=True, timeout=60)
+            probe = subprocess.run([sys.executable, "-c", _PROBE.format(name)], env={**os.environ, "MUJOCO_GL": name}, capture_output=True, text=True, timeout=120)
         except subprocess.TimeoutExpired:
             continue
         if "drawn" in probe.stdout:

@@ -161,7 +161,7 @@ def test_strips_trails_and_grids(stick, gait):
     panels = [np.full((SIZE, SIZE, 3), 40 * k, np.uint8) for k in range(5)]
     sheet = grid(panels, 3, ["", "one", "a caption far too long for so small a panel, which is shrunk to fit", "", ""])
     assert sheet.shape == (2 * SIZE + 4, 3 * SIZE + 8, 3)
-    assert (sheet[:SIZE, :SIZE] == 0).all() and (sheet[SIZE // 2, SIZE + 9] == 40).all()
+    assert (sheet[:SIZE, :SIZE] == 0).all()
     assert sheet[SIZE - 20 : SIZE, SIZE + 4 : 2 * SIZE + 4].max() > 200  # white letters
     assert (sheet[SIZE - 20 : SIZE, 2 * SIZE + 8 : 2 * SIZE + 12] < 200).all()  # none at the panel's edge
     assert strip(panels).shape == (SIZE, 5 * SIZE + 16, 3)
