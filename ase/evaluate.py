@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ase.latents import sample_latents
 from ase.learner import Learner
-from ase.metrics import clip_coverage, clip_shares, nearest_clips, planar_speed, retrieval_top1, turn_rate
+from ase.metrics import clip_coverage, clip_distances, clip_shares, nearest_clips, planar_speed, retrieval_top1, turn_rate
 from ase.rollout import Env
 
-COVERAGE_SHARE = 0.25  # a latent plays a clip if at least this share of its windows is nearest to it
+COVERAGE_SHARE = 0.25  # a latent plays a clip if at least this share of its seconds is nearest to it
 WINDOW_EVERY = 3  # control steps between the windows that are judged
 RETRIEVAL_CHOICES = 16
 
@@ -40,13 +40,14 @@ class DemoSet(Protocol):
 @dataclass(frozen=True)
 class Rollouts:
     """What acting produced: planar poses ``[T, R, 3]``, alive ``[T, R]`` (not fallen before or at the step), ``fell [R]``, and judged windows
-    ``[W, H, F]`` with the rollout ``[W]`` each belongs to."""
+    ``[W, H, F]`` with the rollout ``[W]`` and the control step ``[W]`` of each."""
 
     pose: Tensor
     alive: Tensor
     fell: Tensor
     windows: Tensor
     window_owner: Tensor
+    window_step: Tensor
 
 
 @torch.no_grad()
@@ -54,7 +55,7 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
     """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls."""
     obs = env.reset()
     alive = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
-    poses, alives, windows, owners = [], [], [], []
+    poses, alives, windows, owners, times = [], [], [], [], []
     for t in range(steps):
         step = env.step(learner.act(obs, z))
         obs = step.obs
@@ -64,9 +65,10 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
         if t >= history and t % WINDOW_EVERY == 0:
             windows.append(step.disc_obs[alive])
             owners.append(alive.nonzero().squeeze(-1))
+            times.append(torch.full_like(owners[-1], t))
         if step.terminated.any():  # keep fallen characters from diverging; their steps no longer count
             obs = env.reset(step.terminated.nonzero().squeeze(-1))
-    return Rollouts(torch.stack(poses), torch.stack(alives), ~alive, torch.cat(windows), torch.cat(owners))
+    return Rollouts(torch.stack(poses), torch.stack(alives), ~alive, torch.cat(windows), torch.cat(owners), torch.cat(times))
 
 
 def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: int, seconds: float, control_dt: float, seed: int) -> dict[str, Any]:
@@ -74,8 +76,9 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
 
     Returns:
         JSON-able measures: ``fall_rate`` (share of rollouts), ``speed_m_s`` and ``turn_rad_s`` (min, mean, max, per_latent), ``style_reward`` (mean, unweighted),
-        ``retrieval_top1`` (among 16; absent latents: null), ``clip_coverage`` (share of clips that at least a quarter of some latent's windows are nearest to),
-        ``clips`` (per clip: covered, best share, share of all windows), ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
+        ``retrieval_top1`` (among 16; absent latents: null), ``clip_coverage`` (share of clips that at least a quarter of some latent's seconds are nearest to; a
+        second's clip is the one whose windows are nearest to its windows on average, features scaled by their deviation in the clips), ``clips`` (per clip:
+        covered, the best latent's share, share of all seconds), ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
     """
     generator = torch.Generator(env.device).manual_seed(seed)
     z_dim = learner.config.latents.dim
@@ -89,10 +92,14 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
 
     demo_windows, demo_clips = demos.all_windows()
     mean, std = demo_windows.mean((0, 1)), demo_windows.std((0, 1)).clamp_min(1e-3)
-    nearest = nearest_clips(((rolled.windows - mean) / std).flatten(1), ((demo_windows - mean) / std).flatten(1), demo_clips)
-    shares = clip_shares(nearest, window_latent, num_latents, len(demos.clip_names))
+    num_clips = len(demos.clip_names)
+    distances = clip_distances(((rolled.windows - mean) / std).flatten(1), ((demo_windows - mean) / std).flatten(1), demo_clips, num_clips)
+    seconds_each = round(1.0 / control_dt)
+    stretches = len(rolled.pose) // seconds_each + 1
+    nearest, segment = nearest_clips(distances, rolled.window_owner * stretches + rolled.window_step // seconds_each)
+    shares = clip_shares(nearest, owner[segment // stretches], num_latents, num_clips)
     covered = clip_coverage(shares, COVERAGE_SHARE)
-    overall = torch.bincount(nearest, minlength=len(demos.clip_names)) / max(1, len(nearest))
+    overall = torch.bincount(nearest, minlength=num_clips) / max(1, len(nearest))
 
     retrieval = None
     if z_dim and num_latents >= RETRIEVAL_CHOICES:

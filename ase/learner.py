@@ -60,7 +60,18 @@ class Learner:
         num_envs, control_dt: for the latent schedule.
     """
 
-    def __init__(self, config: PretrainConfig, obs_dim: int, rest_action: Tensor, window: tuple[int, int], num_envs: int, control_dt: float, device: torch.device, seed: int, mirror: Mirror | None = None):
+    def __init__(
+        self,
+        config: PretrainConfig,
+        obs_dim: int,
+        rest_action: Tensor,
+        window: tuple[int, int],
+        num_envs: int,
+        control_dt: float,
+        device: torch.device,
+        seed: int,
+        mirror: Mirror | None = None,
+    ):
         ppo, z_dim = config.ppo, config.latents.dim
         self.mirror = mirror.to(device) if mirror is not None and config.symmetric and z_dim else None
         self.config, self.device = config, device

@@ -1,6 +1,6 @@
 """Measures of skill quality as pure functions of tensors.
 
-Shapes: ``L`` latents, ``R`` rollouts, ``T`` steps, ``W`` windows, ``C`` clips, ``Z`` latent, ``G`` size of a flattened window.
+Shapes: ``L`` latents, ``R`` rollouts, ``T`` steps, ``W`` windows, ``C`` clips, ``S`` stretches of motion, ``Z`` latent, ``G`` size of a flattened window.
 """
 
 from __future__ import annotations
@@ -59,24 +59,39 @@ def retrieval_top1(predicted: Tensor, latents: Tensor, owner: Tensor, choices: i
     return float(torch.cat(hits, dim=1).float().mean())
 
 
-def nearest_clips(windows: Tensor, demo_windows: Tensor, demo_clips: Tensor, chunk: int = 1024) -> Tensor:
-    """The clip that holds the nearest demo window (Euclidean) of each window.
+def clip_distances(windows: Tensor, demo_windows: Tensor, demo_clips: Tensor, num_clips: int, chunk: int = 1024) -> Tensor:
+    """Euclidean distance of each window to the nearest window of every clip.
 
     Args:
-        windows: ``[W, G]``. demo_windows: ``[M, G]``, scaled alike. demo_clips: ``[M]``.
+        windows: ``[W, G]``. demo_windows: ``[M, G]``, scaled alike. demo_clips: ``[M]`` the clip each belongs to.
 
     Returns:
-        ``[W]`` clip indices.
+        ``[W, C]``.
     """
-    return torch.cat([demo_clips[torch.cdist(part, demo_windows).argmin(1)] for part in windows.split(chunk)])
+    clips = [demo_windows[demo_clips == k] for k in range(num_clips)]
+    return torch.cat([torch.stack([torch.cdist(part, clip).amin(1) for clip in clips], dim=1) for part in windows.split(chunk)])
+
+
+def nearest_clips(distances: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
+    """The clip that each stretch of motion is nearest to on average: single windows of one gait cannot be told from those of another with the same gait.
+
+    Args:
+        distances: ``[W, C]``. segment: ``[W]`` which stretch a window belongs to.
+
+    Returns:
+        ``nearest [S]`` clip and ``segment [S]`` of the stretches that have windows, in ascending order.
+    """
+    found, inverse = segment.unique(return_inverse=True)
+    total = torch.zeros(len(found), distances.shape[1], device=distances.device).index_add_(0, inverse, distances)
+    return total.argmin(1), found
 
 
 def clip_shares(nearest: Tensor, owner: Tensor, num_latents: int, num_clips: int) -> Tensor:
-    """For each latent the share of its windows that are nearest to each clip, ``[L, C]``, from ``nearest [W]`` and ``owner [W]``; rows without windows are zero."""
+    """For each latent the share of its stretches that are nearest to each clip, ``[L, C]``, from ``nearest [S]`` and ``owner [S]``; rows without any are zero."""
     counts = F.one_hot(nearest + num_clips * owner, num_clips * num_latents).sum(0).view(num_latents, num_clips).float()
     return counts / counts.sum(1, keepdim=True).clamp_min(1.0)
 
 
 def clip_coverage(shares: Tensor, threshold: float) -> Tensor:
-    """Whether each clip takes at least ``threshold`` of the windows of some latent, ``[C]``, from ``shares [L, C]``."""
+    """Whether each clip takes at least ``threshold`` of the stretches of some latent, ``[C]``, from ``shares [L, C]``."""
     return (shares >= threshold).any(0)

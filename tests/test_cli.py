@@ -1,0 +1,186 @@
+"""The command line: every command on a tiny run, every error as one line, exact resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import run
+from ase import checkpoint
+from motions.skeleton import Skeleton
+from motions.synthetic import sine_gait
+
+ROOT = Path(__file__).parents[1]
+FINAL = ("learner/modules/", "learner/optimizers/", "learner/replay/", "learner/latents/", "env/")
+
+
+@pytest.fixture(scope="module")
+def clips_dir(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    replace(sine_gait(skeleton), name="walk").save(folder / "walk.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, clips_dir: Path) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir)]) == 0
+    return out
+
+
+def error_line(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """The single line that a failing command prints."""
+    capsys.readouterr()
+    assert run.main(args) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_pretrain_leaves_a_complete_run(trained: Path) -> None:
+    assert {"config.yaml", "checkpoint.safetensors", "skills.safetensors"} <= {p.name for p in trained.iterdir()}
+    assert any(p.name.startswith("events.out.tfevents") for p in trained.iterdir())
+    _, info = checkpoint.load(trained / "skills.safetensors", "skills")
+    assert info["samples"] == 512
+    assert info["config"]["preset"] == "tiny"
+
+
+def test_resume_continues_bit_for_bit(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "parts")]
+    assert run.main([*args, "--train.max-samples", "256"]) == 0
+    assert run.main([*args, "--resume", "--train.max-samples", "512"]) == 0
+    whole, parts = load_file(trained / "checkpoint.safetensors"), load_file(tmp_path / "parts" / "checkpoint.safetensors")
+    compared = [key for key in whole if key.startswith(FINAL)]
+    assert len(compared) > 50
+    for key in compared:
+        assert torch.equal(whole[key], parts[key]), key
+
+
+def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:
+    out = tmp_path / "run"
+    args = ["pretrain", "tiny", "--out", str(out)]
+    assert run.main([*args, "--clips-dir", str(clips_dir), "--train.max-samples", "128", "--env.num-envs", "8"]) == 0
+    assert run.main([*args, "--resume", "--train.max-samples", "256"]) == 0
+    tree, info = checkpoint.load(out / "checkpoint.safetensors", "training")
+    assert info["config"]["env"]["num_envs"] == 8
+    assert len(tree["env"]["episode_step"]) == 8
+
+
+def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "e.json"
+    assert run.main(["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "1"]) == 0
+    measures = json.loads(out.read_text())
+    assert set(measures) >= {"fall_rate", "clip_coverage", "retrieval_top1", "speed_m_s", "style_reward", "diverged", "num_latents", "seconds", "seed"}
+    assert set(measures["speed_m_s"]) == {"min", "mean", "max", "per_latent"}
+    assert len(measures["speed_m_s"]["per_latent"]) == measures["num_latents"] == 16
+    assert 0 <= measures["fall_rate"] <= 1
+
+
+def test_render_writes_video_and_strip(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    video, strip = tmp_path / "a.mp4", tmp_path / "a.png"
+    command = ["render", str(trained), "--out", str(video), "--strip", str(strip), "--latents", "2", "--seconds", "0.5", "--size", "64", "--clip", "walk"]
+    assert run.main(command) == 0
+    assert video.stat().st_size > 1000
+    assert strip.stat().st_size > 1000
+
+
+def test_bench_reports_every_figure(clips_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    code = "import sys, run; sys.exit(run.main(sys.argv[1:]))"
+    command = ["bench", "--json", str(out), "--preset", "tiny", "--iterations", "2", "--seconds", "0.1", "--sizes", "16", "--clips-dir", str(clips_dir)]
+    subprocess.run([sys.executable, "-c", code, *command], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    figures = json.loads(out.read_text())
+    for key in ("bare_control_steps_per_s", "env_control_steps_per_s", "async_vector_env_control_steps_per_s", "train_samples_per_s", "peak_memory_bytes"):
+        assert figures[key] > 0, key
+    assert set(figures["split_s"]) == {"physics", "features", "inference", "update"}
+    assert all(seconds > 0 for seconds in figures["split_s"].values())
+
+
+def test_motions_check_reports_each_clip(clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["motions", "check", "--clips-dir", str(clips_dir)]) == 0
+    assert capsys.readouterr().out.startswith("walk: ")
+
+
+def test_unknown_words_name_the_closest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "Closest: pretrain." in error_line(capsys, "pretrian")
+    assert "Closest: locomotion." in error_line(capsys, "pretrain", "locomotoin", "--out", str(tmp_path))
+    assert "Closest: --env.num-envs." in error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path), "--env.num-env", "3")
+    assert "Closest: --train.ppo.policy-lr." in error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path), "--train.ppo.polcy-lr", "3")
+    assert "Available: fetch, check" in error_line(capsys, "motions", "fly")
+
+
+def test_bad_values_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path), "--env.num-envs", "many")
+    assert "--env.num-envs" in line
+    assert "--out" in error_line(capsys, "pretrain", "tiny")
+    assert "expected at least one" in error_line(capsys, "render", str(tmp_path))
+
+
+def test_missing_things_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: Path, clips_dir: Path) -> None:
+    assert "motions fetch" in error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path / "a"), "--clips-dir", str(tmp_path))
+    assert "skills.safetensors" in error_line(capsys, "evaluate", str(tmp_path))
+    assert "config.yaml" in error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path / "b"), "--resume")
+    assert "Available: walk" in error_line(capsys, "render", str(trained), "--out", str(tmp_path / "x.mp4"), "--clip", "wlak", "--seconds", "0.2")
+    assert "expected --resume" in error_line(capsys, "pretrain", "tiny", "--out", str(trained), "--clips-dir", str(clips_dir))
+    assert "expected tiny" in error_line(capsys, "pretrain", "walk", "--out", str(trained), "--resume")
+
+
+def test_a_run_of_other_sizes_is_refused_with_both_shapes(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    line = error_line(capsys, "pretrain", "tiny", "--out", str(trained), "--resume", "--train.latents.dim", "5")
+    assert "got shape" in line
+    assert "expected (" in line
+
+
+@pytest.mark.parametrize("damage", ["truncated", "nan"])
+def test_damaged_clips_are_refused(damage: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, skeleton: Skeleton) -> None:
+    path = tmp_path / "walk.npz"
+    replace(sine_gait(skeleton), name="walk").save(path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:500])
+    else:
+        with np.load(path) as data:
+            values = {key: data[key] for key in data.files}
+        values["root_pos"][3, 1] = np.nan
+        np.savez(path, **values)
+    line = error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path / "run"), "--clips-dir", str(tmp_path))
+    assert "walk.npz" in line
+    assert ("frame 3" in line) == (damage == "nan")
+
+
+def test_a_folder_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, clips_dir: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path / "file" / "run"), "--clips-dir", str(clips_dir))
+
+
+@pytest.mark.slow
+def test_kill_nine_times_ten_loses_nothing(tmp_path: Path, clips_dir: Path) -> None:
+    """SIGKILL at arbitrary moments of a training that saves after every iteration: each checkpoint left behind loads, and never goes back."""
+    out, samples = tmp_path / "run", 0
+    command = [sys.executable, "run.py", "pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir), "--train.max-samples", "100000000"]
+    for round_ in range(10):
+        process = subprocess.Popen(
+            [*command, *(["--resume"] if round_ else [])], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        before = (out / "checkpoint.safetensors").stat().st_mtime_ns if round_ else 0
+        while not (out / "checkpoint.safetensors").exists() or (out / "checkpoint.safetensors").stat().st_mtime_ns == before:
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            time.sleep(0.01)
+        time.sleep(0.05 + 0.037 * round_)
+        process.kill()
+        process.wait()
+        _, info = checkpoint.load(out / "checkpoint.safetensors", "training")
+        checkpoint.load(out / "skills.safetensors", "skills")
+        assert info["samples"] > samples
+        samples = info["samples"]
