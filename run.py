@@ -35,9 +35,9 @@ from cfg.schema import RunConfig
 from envs import bench
 from envs.character import Character, load_character
 from envs.demos import DemoWindows
-from envs.features import mirror_map
 from envs.film import motion_strip, write_image, write_video
 from envs.humanoid import EnvConfig, HumanoidEnv
+from envs.mirror import mirror_map
 from envs.physics_cpu import CpuPhysics
 from envs.recording import SkillRecording, record_skills, skill_frames
 from envs.render import make_renderer
@@ -183,7 +183,9 @@ def preview(config: RunConfig, character: Character, library: MotionLibrary, lea
     reporter.histogram("skills/speed_m_s", speed, learner.samples)
     for k, value in enumerate(speed.tolist()):
         reporter.writer.add_scalar(f"skills/speed_m_s_{k}", value, learner.samples)
-    frames = list(skill_frames(recording, captions, make_renderer(character, 320, 320), columns=3))
+    renderer = make_renderer(character, 320, 320)
+    frames = list(skill_frames(recording, captions, renderer, columns=3))
+    renderer.close()
     write_video(frames, out / "videos" / f"{learner.samples:012d}.mp4", recording.fps)
     reporter.video("skills", torch.from_numpy(np.stack(frames[::2])).permute(0, 3, 1, 2), recording.fps / 2, learner.samples)
 
@@ -238,16 +240,19 @@ def render_command(args: Sequence[str]) -> None:
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(character, library, replace(config.env, num_envs=1), 0), given.run)
     recording, captions, _ = act_out(config, character, library, learner, given.latents, given.seconds, given.seed, given.clip)
-    renderer = make_renderer(character, given.size, given.size)
     if given.out:
+        renderer = make_renderer(character, given.size, given.size)
         columns = next(c for c in (1, 2, 3, 4) if c * c >= len(captions) or c == 4)
         frames = track(skill_frames(recording, captions, renderer, columns), "rendering", total=len(recording.qpos), transient=True)
         print(f"wrote {write_video(frames, given.out, recording.fps)}")
+        renderer.close()
     if given.strip:
+        renderer = make_renderer(character, given.size, given.size, fine=True)
         first = len(recording.qpos) // 2
         part = slice(first, first + max(2, round(given.strip_seconds * recording.fps)))
         rows = [motion_strip(renderer, motion[part], 8, recording.fps, text) for motion, text in zip(recording.motions, captions, strict=True)]
         print(f"wrote {write_image(np.concatenate(rows), given.strip)}")
+        renderer.close()
 
 
 # -------------------------------------------------------------------------------------------------------------- evaluate

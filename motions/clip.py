@@ -162,20 +162,21 @@ def make_clip(*, name: str, fps: float, loop: str, root_pos, root_quat, joint_na
     return Clip(name, fps, loop, arrays["root_pos"], arrays["root_quat"], tuple(joint_names), arrays["joint_quat"], source, license)
 
 
+def other_side(name: str) -> str:
+    """The name of a body or joint on the other side: ``left_`` and ``right_`` exchanged."""
+    return name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_")
+
+
 def mirror(clip: Clip) -> Clip:
     """The clip seen in the x-z plane's mirror: left and right exchanged. Joints are paired by ``left_``/``right_`` in their names.
 
     Raises:
         ValueError: a joint without its partner.
     """
-
-    def partner(name: str) -> str:
-        return name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_")
-
-    alone = [name for name in clip.joint_names if partner(name) not in clip.joint_names]
+    alone = [name for name in clip.joint_names if other_side(name) not in clip.joint_names]
     if alone:
-        raise ValueError(f"clip {clip.name}: joint {alone[0]}: got no {partner(alone[0])}; expected both sides. Available: {', '.join(clip.joint_names)}")
-    order = [clip.joint_names.index(partner(name)) for name in clip.joint_names]
+        raise ValueError(f"clip {clip.name}: joint {alone[0]}: got no {other_side(alone[0])}; expected both sides. Available: {', '.join(clip.joint_names)}")
+    order = [clip.joint_names.index(other_side(name)) for name in clip.joint_names]
     flip_quat, flip_vec = np.array([1.0, -1.0, 1.0, -1.0]), np.array([1.0, -1.0, 1.0])
     return replace(
         clip,

@@ -7,7 +7,8 @@ import torch
 from ase.nets import Policy, Value
 from ase.symmetry import Mirror
 from envs.character import Character
-from envs.features import mirror_map, observe
+from envs.features import observe
+from envs.mirror import mirror_map
 from envs.physics_cpu import CpuPhysics
 from envs.state import StateCodec
 from motions.skeleton import CharacterState
