@@ -18,7 +18,7 @@ demo: setup
 	$(PY) run.py pretrain walk --out $(DEMO) $(if $(wildcard $(DEMO)/checkpoint.safetensors),--resume)
 	$(PY) run.py evaluate $(DEMO) --json $(DEMO)/evaluation.json
 	$(PY) run.py render $(DEMO) --clip walk --out $(DEMO)/walk.mp4 --strip $(DEMO)/walk.png
-	$(PY) run.py render ase/pretrained/locomotion --out $(DEMO)/locomotion.mp4
+	$(PY) run.py render ase/pretrained/locomotion --out $(DEMO)/locomotion.mp4 --seconds 6
 	@echo
 	@echo "Look at $(DEMO)/walk.mp4 and $(DEMO)/walk.png (trained just now) and $(DEMO)/locomotion.mp4 (the shipped skills). To go on:"
 	@echo "  $(PY) run.py pretrain locomotion --out runs/locomotion    # an hour on two cores: walking, running, turning"

@@ -1,1 +1,1 @@
-"""Learning: losses, rewards, latents, networks, PPO, style (discriminator and encoder) and the training loops. Torch only."""
+"""Learning: losses, rewards, latents, networks, PPO, style (discriminator and encoder), symmetry, measures and the training loop. Torch only."""

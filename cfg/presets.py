@@ -41,7 +41,8 @@ def walk() -> RunConfig:
         dataset="walk",
         env=EnvConfig(num_envs=1024, history=4, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
         train=PretrainConfig(
-            max_samples=4_500_000,
+            max_samples=6_000_000,
+            max_minutes=8.0,
             video_every_s=0.0,
             latents=LatentConfig(dim=0),
             ppo=PpoConfig(rollout_steps=8, minibatch_size=2048, action_std=0.05, policy_lr=1.5e-4, value_lr=3e-4),
@@ -58,6 +59,7 @@ def locomotion() -> RunConfig:
         env=EnvConfig(num_envs=1024, history=6, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
         train=PretrainConfig(
             max_samples=40_000_000,
+            max_minutes=55.0,
             latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0),
             ppo=PpoConfig(rollout_steps=8, minibatch_size=2048, action_std=0.05, policy_lr=1e-4, value_lr=3e-4),
             style=StyleConfig(updates=2, skill_weight=0.15),
