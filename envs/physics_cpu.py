@@ -42,4 +42,3 @@ class CpuPhysics:
     def set_full_state(self, state: Tensor) -> None:
         self._state[...] = state.numpy()
         self._batch.forward()
-        self._state[...] = state.numpy()  # the refresh has moved the warm start; the saved one counts

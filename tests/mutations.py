@@ -9,20 +9,21 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import queue
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PASS_MARK = 0.95
 CPU_LIMIT_S = 120
+OUTPUT = "mutation_output.txt"
 FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -155,11 +156,12 @@ MUTATIONS = [
     Mutation("envs/humanoid.py", "self.episode_step[ids] = 0", "self.episode_step[:] = 0", ENV),
     Mutation("envs/humanoid.py", "obs = self.obs.clone()", "obs = self.obs", ENV),
     Mutation("envs/humanoid.py", "self.device).clone())", "self.device))", ENV),
-    Mutation("envs/humanoid.py", "            self._start_default(ids)\n        return bad", "        return bad", ENV),
+    Mutation("envs/humanoid.py", "so far\", ids[:8].tolist(), self.num_diverged)\n            self._start_default(ids)", "so far\", ids[:8].tolist(), self.num_diverged)", ENV),
     # Physics
     Mutation("envs/physics_cpu.py", "self._batch.reset(ids)", "len(ids)", PHYSICS),
     Mutation("envs/physics_cpu.py", "self._batch.forward(ids)", "len(ids)", PHYSICS),
-    Mutation("envs/physics_cpu.py", "state.numpy()  # the refresh", "self._state.copy()  # the refresh", PHYSICS),
+    Mutation("envs/physics_cpu.py", "        self._batch.forward()\n", "", PHYSICS),
+    Mutation("envs/physics_cpu.py", "torch.from_numpy(self._state.copy())", "torch.from_numpy(self._state)", PHYSICS),
     # Rotations
     Mutation("motions/rotations.py", "aw * bx + ax * bw + ay * bz - az * by", "aw * bx + ax * bw - ay * bz + az * by", ROTATIONS),
     Mutation("motions/rotations.py", "2.0 * torch.atan2(sin, w)", "torch.atan2(sin, w)", ROTATIONS),
@@ -198,17 +200,17 @@ def _pytest(folder: str, tests: str, output: str) -> None:
     sys.exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests.split()])))
 
 
-def run_tests(folder: Path, tests: str) -> tuple[int, str]:
-    """Pytest's exit status (1: a test failed) and output; running out of processor time or crashing counts as a failed test.
-
-    Test processes are forked from one that has already loaded the large libraries, which would otherwise take most of the time.
-    """
-    output = folder / "mutation_output.txt"
-    process = FORKS.Process(target=_pytest, args=(str(folder), tests, str(output)))
+def start_tests(folder: Path, tests: str) -> ForkServerProcess:
+    """Test processes are forked from one that has already loaded the large libraries, which would otherwise take most of the time."""
+    process = FORKS.Process(target=_pytest, args=(str(folder), tests, str(folder / OUTPUT)))
     process.start()
-    process.join()
-    status = process.exitcode if process.exitcode is not None and process.exitcode >= 0 else 1
-    return status, output.read_text(encoding="utf-8")
+    return process
+
+
+def verdict_of(process: ForkServerProcess) -> str:
+    """By pytest's exit status, or the signal that ended it: a test that crashes or never ends has noticed something, too."""
+    assert process.exitcode is not None, "still running"
+    return "killed" if process.exitcode == 1 or process.exitcode < 0 else {0: "SURVIVED"}.get(process.exitcode, "ERROR")
 
 
 def outdated(mutations: list[Mutation]) -> list[str]:
@@ -221,16 +223,26 @@ def outdated(mutations: list[Mutation]) -> list[str]:
     return found
 
 
-def judge(mutation: Mutation, folder: Path) -> tuple[str, str]:
-    """``killed``, ``SURVIVED`` or ``ERROR``, and the end of the tests' output; ``folder`` is left as it was."""
-    path = folder / mutation.file
-    original = path.read_text(encoding="utf-8")
-    path.write_text(original.replace(mutation.original, mutation.mutated), encoding="utf-8")
-    try:
-        status, output = run_tests(folder, mutation.tests)
-    finally:
-        path.write_text(original, encoding="utf-8")
-    return {0: "SURVIVED", 1: "killed"}.get(status, "ERROR"), output
+def try_all(mutations: list[Mutation], folders: list[Path]) -> list[str]:
+    """Verdicts, in the order in which they fall; one mutation at a time in each of ``folders``."""
+    waiting, free, verdicts = list(mutations), list(folders), []
+    running: dict[ForkServerProcess, tuple[Mutation, Path, str]] = {}
+    while waiting or running:
+        while waiting and free:
+            mutation, folder = waiting.pop(0), free.pop()
+            original = (folder / mutation.file).read_text(encoding="utf-8")
+            (folder / mutation.file).write_text(original.replace(mutation.original, mutation.mutated), encoding="utf-8")
+            running[start_tests(folder, mutation.tests)] = mutation, folder, original
+        wait([process.sentinel for process in running])
+        for process in [process for process in running if not process.is_alive()]:
+            mutation, folder, original = running.pop(process)
+            verdicts.append(verdict_of(process))
+            print(f"{verdicts[-1]:8}  {mutation}", flush=True)
+            if verdicts[-1] == "ERROR":
+                print((folder / OUTPUT).read_text(encoding="utf-8")[-2000:], flush=True)
+            (folder / mutation.file).write_text(original, encoding="utf-8")
+            free.append(folder)
+    return verdicts
 
 
 def main() -> int:
@@ -249,28 +261,15 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     FORKS.set_forkserver_preload(["torch", "safetensors.torch", "mujoco", "mjbatch", "pytest"])
     with tempfile.TemporaryDirectory() as scratch:
-        folders: queue.Queue[Path] = queue.Queue()
-        for k in range(options.jobs):
-            copy_project(Path(scratch, str(k)))
-            folders.put(Path(scratch, str(k)))
-        status, output = run_tests(Path(scratch, "0"), " ".join(sorted({m.tests for m in chosen})))
-        if status:
-            print(f"{output}\nThe tests fail without any mutation.")
+        folders = [Path(scratch, str(k)) for k in range(options.jobs)]
+        for folder in folders:
+            copy_project(folder)
+        baseline = start_tests(folders[0], " ".join(sorted({m.tests for m in chosen})))
+        baseline.join()
+        if baseline.exitcode:
+            print(f"{(folders[0] / OUTPUT).read_text(encoding='utf-8')}\nThe tests fail without any mutation.")
             return 2
-
-        def work(mutation: Mutation) -> str:
-            folder = folders.get()
-            try:
-                verdict, output = judge(mutation, folder)
-            finally:
-                folders.put(folder)
-            print(f"{verdict:8}  {mutation}", flush=True)
-            if verdict == "ERROR":
-                print(output[-2000:], flush=True)
-            return verdict
-
-        with ThreadPoolExecutor(options.jobs) as pool:
-            verdicts = list(pool.map(work, chosen))
+        verdicts = try_all(chosen, folders)
     killed = verdicts.count("killed")
     print(f"{killed} of {len(chosen)} killed ({100 * killed / len(chosen):.1f} %) in {time.monotonic() - start:.0f} s")
     if "ERROR" in verdicts:

@@ -25,6 +25,8 @@ class Collected:
         self.learner.latents.steps_left[3] = 2
         self.learner.obs_normalizer.update(5 * torch.randn(200, 3, generator=torch.Generator().manual_seed(1)) + 2)
         self.learner.return_normalizer.update(torch.tensor([[10.0], [30.0]]))
+        with torch.no_grad():
+            self.learner.value.mlp.output.weight.mul_(30)  # states worth clearly different values
         self.rollout = Rollout.empty(STEPS, 4, 3, 4, 2, self.env.window, torch.device("cpu"))
         self.last, self.counts = collect(self.env, self.learner, self.rollout, self.env.reset(), bf16=False)
 
@@ -249,15 +251,16 @@ def test_advantages_use_the_value_of_the_true_next_state(monkeypatch):
     latents = {"dim": 4, "min_hold_s": 3.0, "max_hold_s": 3.0}
     learner = make_learner(env, tiny_config(ppo={"rollout_steps": 6, "lam": 0.0, "discount": 0.5, "value_hidden": (64,)}, latents=latents))
     with torch.no_grad():
-        learner.value.mlp.output.weight.mul_(30)  # values that differ clearly
+        learner.value.mlp.output.weight.mul_(30)  # states worth clearly different values
+    known = 5 * torch.randn(200, 3, generator=torch.Generator().manual_seed(1)) + 2
+    learner.obs_normalizer.update(known)
     metrics_of(env, learner)
     (batch,) = taken
     with torch.no_grad():
         value = learner.value(batch.obs, batch.z).view(6, 3)
         end = torch.tensor([[0.0, 6, 1], [1.0, 3, 2], [2.0, 1, 2], [2.0, 5, 1]])  # after the last step, and environment 2 at its time limit
-        seen = Scripted(3, HISTORY).reset()  # the normaliser of the first iteration knows only these
-        frozen = type(learner.obs_normalizer)(3)
-        frozen.update(seen)
+        frozen = type(learner.obs_normalizer)(3)  # what the first iteration normalises with
+        frozen.update(torch.cat((known, Scripted(3, HISTORY).reset())))
         end_value = learner.value(frozen(end), torch.cat((learner.latents.z, batch.z.view(6, 3, 4)[4, 2:])))
     next_value = torch.cat((value[1:], end_value[None, :3]))
     next_value[2, 1] = 0.0
