@@ -43,7 +43,7 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         style, skill = learner.style.rewards(windows, z, bf16)
         evidence = rollout.flat("evidence")
         skill = torch.where(evidence, skill, 0.0)
-        reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight * skill).view_as(rollout.task_reward)
+        reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
 
         # Values of every state, the bootstrap of the last one, and of true next states at time limits.
         flat_obs = learner.obs_normalizer(rollout.flat("obs"))

@@ -34,7 +34,8 @@ class StyleConfig:
     input_noise: deviation of Gaussian noise on normalised windows, agent and demo alike, while training; takes exploration jitter away as a cue.
     judge_noise_free: train the discriminator on the agent's noise-free windows only, so that exploration noise is never evidence against the agent.
     replay_size, replay_push: windows kept, and windows pushed an iteration.
-    style_scale: reward scale. style_weight, skill_weight: weights in the reward of an episode step.
+    style_scale: reward scale. style_weight, skill_weight: weights in the reward of a control step.
+    skill_weight_first, skill_ramp_samples: the skill weight grows linearly from the first over so many samples: style first, skill later (0: no ramp).
     """
 
     disc_hidden: tuple[int, ...] = (512, 256)
@@ -53,6 +54,14 @@ class StyleConfig:
     style_scale: float = 2.0
     style_weight: float = 0.5
     skill_weight: float = 0.1
+    skill_weight_first: float = 0.0
+    skill_ramp_samples: int = 0
+
+    def skill_weight_at(self, samples: int) -> float:
+        """The weight of the skill reward after ``samples`` control steps."""
+        if samples >= self.skill_ramp_samples:
+            return self.skill_weight
+        return self.skill_weight_first + (self.skill_weight - self.skill_weight_first) * samples / self.skill_ramp_samples
 
 
 class Style(nn.Module):

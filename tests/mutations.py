@@ -41,6 +41,8 @@ class Mutation:
 
 
 LOSSES = "tests/ase/test_losses.py"
+MIRROR = "tests/envs/test_mirror.py"
+METRICS = "tests/ase/test_metrics.py"
 RETURNS = "tests/ase/test_returns.py"
 REWARDS = "tests/ase/test_rewards.py"
 LATENTS = "tests/ase/test_latents.py"
@@ -172,6 +174,16 @@ MUTATIONS = [
     Mutation("motions/library.py", "quat_mul(quat_conj(joint_quat[before]), joint_quat[after])", "quat_mul(joint_quat[after], quat_conj(joint_quat[before]))", LIBRARY),
     Mutation("motions/library.py", "quat_rotate(turn, lin_vel), ", "lin_vel, ", LIBRARY),
     Mutation("motions/library.py", "(min_time_s + span * torch", "(span * torch", LIBRARY),
+    # Symmetry and measures
+    Mutation("ase/symmetry.py", "z[:, :1].abs()", "z[:, :1]", MIRROR),
+    Mutation("ase/symmetry.py", "action[..., self.action_index]", "action[..., :]", MIRROR),
+    Mutation("envs/mirror.py", "[-1.0, 1.0, -1.0]", "[-1.0, 1.0, 1.0]", MIRROR),
+    Mutation("envs/mirror.py", "members.index(partner[k])", "members.index(k)", MIRROR),
+    Mutation("ase/metrics.py", "pose[1:, :, 2] - pose[:-1, :, 2]", "pose[:-1, :, 2] - pose[1:, :, 2]", METRICS),
+    Mutation("ase/metrics.py", "/ (k * dt)", "/ dt", METRICS),
+    Mutation("ase/metrics.py", "keepdim=True) < own", "keepdim=True) > own", METRICS),
+    Mutation("ase/metrics.py", "total.argmin(1), found", "total.argmax(1), found", METRICS),
+    Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
 ]
 
 

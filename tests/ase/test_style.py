@@ -163,3 +163,9 @@ def test_rewards_see_normalised_windows():
 
 def test_same_seed_same_losses():
     assert train(make_style(2), gaussian(0.0), gaussian(0.5), 3, z=torch.ones(1000, 2)) == train(make_style(2), gaussian(0.0), gaussian(0.5), 3, z=torch.ones(1000, 2))
+
+
+def test_skill_weight_grows_linearly_and_stays():
+    config = StyleConfig(skill_weight=0.4, skill_weight_first=0.1, skill_ramp_samples=1000)
+    assert [config.skill_weight_at(n) for n in (0, 500, 1000, 9000)] == pytest.approx([0.1, 0.25, 0.4, 0.4])
+    assert StyleConfig(skill_weight=0.3).skill_weight_at(0) == 0.3
