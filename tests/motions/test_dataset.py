@@ -131,7 +131,7 @@ def test_the_shipped_datasets():
     walk, locomotion, full = (load_dataset(name, SHIPPED) for name in ("walk", "locomotion", "full"))
     assert [name for name, _ in walk.clips] == ["walk"]
     assert len(locomotion.clips) == 14
-    assert {weight for _, weight in locomotion.clips} == {1.0}
+    assert {name for name, weight in locomotion.clips if weight == 2.0} == {"run", "run_mirror"}
     assert {name for name, _ in full.clips} == {name + end for name in CLIPS for end in ("", "_mirror")}
     share = sum(weight for name, weight in full.clips if name in dict(locomotion.clips)) / sum(weight for _, weight in full.clips)
     assert share == pytest.approx(0.5, abs=0.03)
