@@ -79,3 +79,8 @@ def test_policy_and_value_are_equivariant(character: Character) -> None:
     torch.testing.assert_close(value(mirror.obs(obs), flipped), value(obs, z))
     assert not torch.allclose(policy(obs, flipped), policy(obs, z), atol=1e-2)
     assert torch.equal(mirror.obs(mirror.obs(obs)), obs)
+    left = character.skeleton.joint_names.index("left_shoulder")
+    raised = torch.zeros(character.num_actions)
+    raised[character.skeleton.dof_slices[left]] = torch.tensor([0.1, 0.2, 0.3])
+    right = character.skeleton.joint_names.index("right_shoulder")
+    torch.testing.assert_close(mirror.action(raised)[character.skeleton.dof_slices[right]], torch.tensor([-0.1, 0.2, -0.3]))
