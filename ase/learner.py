@@ -105,6 +105,15 @@ class Learner:
         draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
         self.noise_free[env_ids] = draw < self.config.ppo.deterministic_share
 
+    @torch.no_grad()
+    def recognize_latents(self, env_ids: Tensor, windows: Tensor) -> None:
+        """Gives a share of ``env_ids [n]``, which have just started on clips, the latents that the encoder reads from their windows ``[n, H, F]``."""
+        if not self.config.latents.recognized_share or self.style.encoder is None:
+            return
+        chosen = torch.rand(len(env_ids), generator=self.generator, device=self.device) < self.config.latents.recognized_share
+        if chosen.any():
+            self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.style.encode(windows[chosen]))
+
     def modules(self) -> dict[str, torch.nn.Module]:
         """The parts that a trained skill set consists of, by name."""
         return {"policy": self.policy, "value": self.value, "obs_normalizer": self.obs_normalizer, "return_normalizer": self.return_normalizer, "style": self.style}

@@ -23,7 +23,7 @@ class PpoConfig:
     num_epochs, minibatch_size: passes over an iteration's samples, and samples a gradient step.
     discount, lam: γ and λ of generalised advantage estimation, per control step.
     clip: likelihood ratio bound. action_std: fixed deviation of exploration.
-    policy_lr, value_lr: Adam step sizes.
+    policy_lr, value_lr: Adam step sizes. policy_lr_end: the policy's falls linearly to this over a training's ``max_samples`` (0: it does not fall).
     bound_weight, diversity_weight: weights of those losses; diversity is computed on the first ``diversity_share`` of a minibatch.
     deterministic_share: share of latent holds that are acted without noise. They show the discriminator motion without jitter and do not train the policy.
     policy_hidden, value_hidden: layer sizes.
@@ -38,6 +38,7 @@ class PpoConfig:
     clip: float = 0.2
     action_std: float = 0.055
     policy_lr: float = 2e-4
+    policy_lr_end: float = 0.0
     value_lr: float = 2e-4
     bound_weight: float = 10.0
     diversity_weight: float = 0.01
@@ -46,6 +47,10 @@ class PpoConfig:
     policy_hidden: tuple[int, ...] = (512, 256)
     value_hidden: tuple[int, ...] = (512, 256)
     max_grad_norm: float = 1.0
+
+    def policy_lr_at(self, progress: float) -> float:
+        """The policy's step size when ``progress`` (0 to 1) of a training is done."""
+        return self.policy_lr + (self.policy_lr_end - self.policy_lr) * min(progress, 1.0) if self.policy_lr_end else self.policy_lr
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         returns = (advantage + value).flatten()
 
         # Learn. Normalisers are frozen meanwhile and refreshed once, at the end.
+        learner.policy_opt.param_groups[0]["lr"] = config.ppo.policy_lr_at(learner.samples / config.max_samples)
         if not learner.samples:
             learner.return_normalizer.update(returns.unsqueeze(-1))
         target = learner.return_normalizer(returns.unsqueeze(-1)).squeeze(-1)
@@ -130,5 +131,8 @@ def collect(env: Env, learner: Learner, rollout: Rollout, obs: Tensor, bf16: boo
             switch = torch.cat((switch, ids)).unique()
         if len(switch):
             learner.switch_latents(switch)
+        if done.any():
+            on_clip = ids[env.start_clip[ids] >= 0]
+            learner.recognize_latents(on_clip, env.history[on_clip])
     steps = rollout.terminated.numel()
     return obs, {"episode/mean_steps": steps / max(finished, 1), "episode/falls_per_1000_steps": 1000 * falls / steps, "episode/fall_share": falls / max(finished, 1)}

@@ -28,10 +28,16 @@ class StepLike(Protocol):
 
 
 class Env(Protocol):
-    """A batch of environments whose ``step`` does not reset."""
+    """A batch of environments whose ``step`` does not reset.
+
+    Attributes:
+        history: ``[N, H, F]`` present windows. start_clip: ``[N]`` the clip that the episode started on, or -1.
+    """
 
     num_envs: int
     device: torch.device
+    history: Tensor
+    start_clip: Tensor
 
     @property
     def obs_dim(self) -> int: ...

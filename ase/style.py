@@ -119,16 +119,16 @@ def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, cle
     def pick(ids: Tensor, n: int) -> Tensor:
         return ids[torch.randint(len(ids), (n,), generator=generator, device=device)]
 
-    def noisy(frames: Tensor) -> Tensor:
-        x = style.normalizer(frames).flatten(1)
-        return x + config.input_noise * torch.randn(x.shape, generator=generator, device=device)
+    def flat(frames: Tensor) -> Tensor:
+        return style.normalizer(frames).flatten(1)
 
     style.replay.push(windows[pick(pool, config.replay_push)])
     half = config.batch_size // 2
     totals: dict[str, Tensor] = {}
     for _ in range(config.updates):
-        agent = noisy(torch.cat((windows[pick(pool, config.batch_size - half)], style.replay.sample(half, generator))))
-        demo = noisy(demos.sample(config.batch_size, generator)).requires_grad_()
+        noise = config.input_noise * torch.randn((config.batch_size, windows[0].numel()), generator=generator, device=device)  # one draw serves all three
+        agent = flat(torch.cat((windows[pick(pool, config.batch_size - half)], style.replay.sample(half, generator)))) + noise
+        demo = (flat(demos.sample(config.batch_size, generator)) + noise).requires_grad_()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             agent_logit, demo_logit = style.discriminator(agent), style.discriminator(demo)
             penalty = gradient_penalty(demo_logit, demo)
@@ -146,7 +146,7 @@ def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, cle
         }
         if style.encoder is not None and style.encoder_opt is not None and len(taught):
             rows = pick(taught, config.batch_size)
-            x = noisy(windows[rows])
+            x = flat(windows[rows]) + noise
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 error = encoder_loss(style.encoder(x), z[rows]).mean()
             _descend(style.encoder_opt, error)

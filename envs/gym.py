@@ -97,7 +97,7 @@ def make_spaces(env: HumanoidEnv) -> tuple[Space[Floats], Space[Floats]]:
 
 def seed_env(env: HumanoidEnv, rng: np.random.Generator) -> None:
     """Makes all that follows a full reset a function of ``rng``; where characters lie from before no longer counts."""
-    env.generator.manual_seed(int(rng.integers(2**63)))
+    env.reseed(int(rng.integers(2**63)))
     env.fallen = torch.zeros_like(env.fallen)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.physics import Physics
-from envs.resets import CLIP, DEFAULT, FALLEN, RECOVERY, StartMix, clip_history, default_state, fallen_pool, is_low
+from envs.resets import NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from motions.rotations import heading
@@ -23,6 +23,8 @@ from motions.skeleton import CharacterState
 
 log = logging.getLogger(__name__)
 MAX_SPEED = 1e3  # rad/s or m/s; beyond this a simulation has diverged
+MIN_BANK = 64  # starts made at a time, at least
+COUNTED = ("obs", "history", "episode_step", "grace_steps", "fallen", "start_clip")  # what an environment keeps of every simulation
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,11 @@ class HumanoidEnv:
         self.episode_step = torch.zeros(n, dtype=torch.long, device=self.device)
         self.grace_steps = torch.zeros(n, dtype=torch.long, device=self.device)
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
+        self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
         self.num_diverged = 0
         self.seconds = {"physics": 0.0, "features": 0.0}  # wall time spent in `step`, by part
-        starts = config.start
-        self._shares = torch.tensor([starts.clip, starts.default, starts.fallen])
-        self._fallen_pool = fallen_pool(physics, self.codec, character, generator) if starts.fallen > 0 else None
+        pool = fallen_pool(physics, self.codec, character, generator) if config.start.fallen > 0 else None
+        self.starts = StartBank(config.start, config.history, config.control_dt, character, library, generator, pool, max(n, MIN_BANK))
 
     @property
     def obs_dim(self) -> int:
@@ -137,67 +139,36 @@ class HumanoidEnv:
             The observation of every environment, ``[N, O]``.
         """
         ids = torch.arange(self.num_envs, device=self.device) if env_ids is None else env_ids
+        if not len(ids):
+            return self.obs
+        if self.config.start.recovery > 0:
+            stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator) < self.config.start.recovery).to(self.device)
+            lying, ids = ids[stay], ids[~stay]
+            if len(lying):
+                self._begin(lying, self.starts.at_rest(self.physics.qpos[lying], self.physics.qvel[lying], self.starts.grace), move=False)
         if len(ids):
-            kinds = torch.multinomial(self._shares, len(ids), replacement=True, generator=self.generator)
-            if self.config.start.recovery > 0:
-                stay = self.fallen[ids].cpu() & (torch.rand(len(ids), generator=self.generator) < self.config.start.recovery)
-                kinds[stay] = RECOVERY
-            for kind, start in ((CLIP, self._start_on_clip), (DEFAULT, self._start_default), (FALLEN, self._start_fallen), (RECOVERY, self._start_recovery)):
-                chosen = ids[(kinds == kind).to(self.device)]
-                if len(chosen):
-                    start(chosen)
-            self.episode_step[ids] = 0
-            self.fallen[ids] = False
-            self._refresh(ids)
+            self._begin(ids, self.starts.take(len(ids)))
         return self.obs
 
     def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Starts environments ``env_ids [n]`` at ``times_s [n]`` of ``clip_ids [n]``, their history filled from the clip; returns ``[N, O]``."""
-        self._put_on_clip(env_ids, clip_ids, times_s)
-        self.episode_step[env_ids] = 0
-        self.fallen[env_ids] = False
-        self._refresh(env_ids)
+        self._begin(env_ids, self.starts.on_clip(clip_ids, times_s))
         return self.obs
 
-    def _put_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> None:
-        past = clip_history(self.library, clip_ids, times_s, self.config.history, self.config.control_dt)
-        state = past[:, -1]
-        self.physics.set_state(env_ids, *self.codec.encode(state))
-        self._write_history(env_ids, observe(past, self.character.skeleton)[..., self._style_columns])
-        low = is_low(state, self._fall_bodies, self._fall_heights)
-        self.grace_steps[env_ids] = torch.where(low, self._grace, 0)
+    def reseed(self, seed: int) -> None:
+        """Makes all that follows a full reset depend on ``seed`` alone."""
+        self.generator.manual_seed(seed)
+        self.starts.clear()
 
-    def _write_history(self, env_ids: Tensor, frames: Tensor) -> None:
-        """Replaces the windows of ``env_ids``; `Step.disc_obs` of the last step keeps the old ones."""
-        self.history = self.history.index_copy(0, env_ids, frames.expand(-1, self.config.history, -1))
-
-    @property
-    def _grace(self) -> int:
-        return round(self.config.start.grace_s / self.config.control_dt)
-
-    def _start_on_clip(self, ids: Tensor) -> None:
-        window_s = (self.config.history - 1) * self.config.control_dt
-        self._put_on_clip(ids, *self.library.sample(len(ids), self.generator, min_time_s=window_s))
-
-    def _start_default(self, ids: Tensor) -> None:
-        self.physics.set_state(ids, *self.codec.encode(default_state(self.character, len(ids))))
-        self._start_from_physics(ids, 0)
-
-    def _start_fallen(self, ids: Tensor) -> None:
-        assert self._fallen_pool is not None
-        qpos, qvel = self._fallen_pool
-        pick = torch.randint(len(qpos), (len(ids),), generator=self.generator)
-        self.physics.set_state(ids, qpos[pick], qvel[pick])
-        self._start_from_physics(ids, self._grace)
-
-    def _start_recovery(self, ids: Tensor) -> None:
-        self._start_from_physics(ids, self._grace)
-
-    def _start_from_physics(self, ids: Tensor, grace_steps: int) -> None:
-        """Fills the history of ``ids`` with copies of the present frame."""
-        state = self.codec.decode(self.physics.qpos[ids], self.physics.qvel[ids])
-        self._write_history(ids, observe(state, self.character.skeleton)[:, None, self._style_columns])
-        self.grace_steps[ids] = grace_steps
+    def _begin(self, ids: Tensor, starts: Starts, move: bool = True) -> None:
+        """Starts episodes in ``ids [n]``; without ``move`` physics goes on from where it is. What the last `Step` returned keeps its values."""
+        if move:
+            self.physics.set_state(ids, starts.qpos, starts.qvel)
+        self.obs, self._state = self.obs.index_copy(0, ids, starts.obs), None
+        self.history = self.history.index_copy(0, ids, starts.history)
+        self.grace_steps[ids], self.start_clip[ids] = starts.grace_steps, starts.clip
+        self.episode_step[ids] = 0
+        self.fallen[ids] = False
 
     @property
     def state(self) -> CharacterState:
@@ -209,12 +180,6 @@ class HumanoidEnv:
     def planar_pose(self) -> Tensor:
         """Position on the ground (m, world) and heading (rad) of every root, ``[N, 3]``."""
         return torch.cat((self.state.root_pos[:, :2], heading(self.state.root_quat).unsqueeze(-1)), dim=-1)
-
-    def _refresh(self, env_ids: Tensor) -> None:
-        """Makes the observation of environments ``env_ids [n]`` current. `Step.obs` of the last step keeps the old one."""
-        obs = self.obs.clone()
-        obs[env_ids] = observe(self.codec.decode(self.physics.qpos[env_ids], self.physics.qvel[env_ids]), self.character.skeleton)
-        self.obs, self._state = obs, None
 
     def step(self, action: Tensor) -> Step:
         """One control step. Actions ``[N, A]`` are clamped to [-1, 1] and become position targets in radians."""
@@ -245,25 +210,28 @@ class HumanoidEnv:
             ids = bad.nonzero().squeeze(-1)
             self.num_diverged += len(ids)
             log.warning("diverged: environments %s are put back into the default pose; %d so far", ids[:8].tolist(), self.num_diverged)
-            self._start_default(ids)
+            standing = self.starts.standing(len(ids))
+            self.physics.set_state(ids, standing.qpos, standing.qvel)
+            self.history = self.history.index_copy(0, ids, standing.history)
         return bad
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that determines the future but the configuration, as copies."""
-        names = ("obs", "history", "episode_step", "grace_steps", "fallen")
         return {
             "physics": self.physics.get_full_state(),
+            "starts": self.starts.state_dict(),
             "generator": self.generator.get_state(),
             "num_diverged": torch.tensor(self.num_diverged),
-            **{name: getattr(self, name).clone() for name in names},
+            **{name: getattr(self, name).clone() for name in COUNTED},
         }
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> Tensor:
         """Restores `state_dict`; returns the observation ``[N, O]``, bit for bit the one of then."""
         self.physics.set_full_state(saved["physics"])
+        self.starts.load_state_dict(saved["starts"])  # moves the generator
         self.generator.set_state(saved["generator"])
         self.num_diverged = int(saved["num_diverged"])
-        for name in ("obs", "history", "episode_step", "grace_steps", "fallen"):
+        for name in COUNTED:
             setattr(self, name, saved[name].to(self.device).clone())
         self._state = None
         return self.obs

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from envs.character import Character
+from envs.features import FeatureLayout, observe
 from envs.physics import Physics
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from motions.rotations import quat_normalize
 from motions.skeleton import CharacterState
 
-CLIP, DEFAULT, FALLEN, RECOVERY = range(4)
+NO_CLIP = -1
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,124 @@ def fallen_pool(physics: Physics, codec: StateCodec, character: Character, gener
 def is_low(state: CharacterState, bodies: Tensor, heights: Tensor) -> Tensor:
     """Whether any of ``bodies [S]`` has its origin below its fall height ``[S]`` (metres), ``[n]``."""
     return (state.body_pos_w[..., bodies, 2] < heights).any(-1)
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Beginnings of ``n`` episodes: ``qpos [n, nq]``, ``qvel [n, nv]``, ``obs [n, O]``, ``history [n, H, F]``, ``grace_steps [n]`` in which a fall does not
+    count, and ``clip [n]``, the clip that is started on or `NO_CLIP`."""
+
+    qpos: Tensor
+    qvel: Tensor
+    obs: Tensor
+    history: Tensor
+    grace_steps: Tensor
+    clip: Tensor
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def rows(self, ids: Tensor | slice) -> Starts:
+        """Some of them, in the order of ``ids``."""
+        return Starts(*(getattr(self, f.name)[ids] for f in fields(self)))
+
+    @staticmethod
+    def cat(parts: list[Starts]) -> Starts:
+        return Starts(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Starts)))
+
+
+class StartBank:
+    """Makes starts many at a time, which costs a fraction of making each when it is needed, and hands them out.
+
+    Args:
+        mix, history, control_dt: of the environment. generator: random source, on the CPU.
+        fallen: ``qpos, qvel`` of `fallen_pool`; needed if the mix has fallen starts.
+        size: starts made at a time.
+    """
+
+    def __init__(
+        self,
+        mix: StartMix,
+        history: int,
+        control_dt: float,
+        character: Character,
+        library: MotionLibrary,
+        generator: torch.Generator,
+        fallen: tuple[Tensor, Tensor] | None,
+        size: int,
+    ):
+        self.mix, self.history, self.control_dt, self.size = mix, history, control_dt, size
+        self.character, self.library, self.generator = character, library, generator
+        self._codec, self._fallen = StateCodec(character.skeleton), fallen
+        self._columns = FeatureLayout.of(character).style_columns.to(library.device)
+        self._low_bodies, self._low_heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
+        self._shares = torch.tensor([mix.clip, mix.default, mix.fallen])
+        self.clear()
+
+    @property
+    def grace(self) -> int:
+        """Control steps of the grace period."""
+        return round(self.mix.grace_s / self.control_dt)
+
+    def clear(self) -> None:
+        """Forgets the starts in store, so that what follows depends on the generator alone."""
+        self._store: Starts | None = None
+        self._next, self._drawn_from = 0, self.generator.get_state()
+
+    def take(self, n: int) -> Starts:
+        """``n`` random starts."""
+        parts = []
+        while n > 0:
+            if self._store is None or self._next == len(self._store):
+                self._drawn_from, self._next = self.generator.get_state(), 0
+                self._store = self.draw(self.size)
+            part = self._store.rows(slice(self._next, self._next + n))
+            self._next += len(part)
+            n -= len(part)
+            parts.append(part)
+        return Starts.cat(parts)
+
+    def draw(self, n: int) -> Starts:
+        """``n`` fresh random starts, kinds in random order."""
+        kinds = torch.multinomial(self._shares, n, replacement=True, generator=self.generator)
+        makers: list[Callable[[int], Starts]] = [self._random_on_clip, self.standing, self._lying]
+        parts = [make(int((kinds == k).sum())) for k, make in enumerate(makers) if (kinds == k).any()]
+        return Starts.cat(parts).rows(torch.randperm(n, generator=self.generator).to(self.library.device))
+
+    def on_clip(self, clip_ids: Tensor, times_s: Tensor) -> Starts:
+        """At ``times_s [n]`` of ``clip_ids [n]``, the history filled from the clip; with grace where the clip lies low."""
+        past = clip_history(self.library, clip_ids, times_s, self.history, self.control_dt)
+        obs, state = observe(past, self.character.skeleton), past[:, -1]
+        grace_steps = torch.where(is_low(state, self._low_bodies, self._low_heights), self.grace, 0)
+        return Starts(*self._codec.encode(state), obs[:, -1], obs[..., self._columns], grace_steps, clip_ids)
+
+    def _random_on_clip(self, n: int) -> Starts:
+        return self.on_clip(*self.library.sample(n, self.generator, min_time_s=(self.history - 1) * self.control_dt))
+
+    def standing(self, n: int) -> Starts:
+        """In the rest pose."""
+        qpos, qvel = (row.to(self.library.device) for row in self._codec.encode(default_state(self.character, 1)))
+        return self.at_rest(qpos, qvel, 0).rows(torch.zeros(n, dtype=torch.long, device=self.library.device))
+
+    def _lying(self, n: int) -> Starts:
+        assert self._fallen is not None
+        qpos, qvel = self._fallen
+        pick = torch.randint(len(qpos), (n,), generator=self.generator).to(qpos.device)
+        return self.at_rest(qpos[pick], qvel[pick], self.grace)
+
+    def at_rest(self, qpos: Tensor, qvel: Tensor, grace_steps: int) -> Starts:
+        """In given states ``qpos [n, nq]``, ``qvel [n, nv]``, the history filled with copies of the present frame."""
+        obs = observe(self._codec.decode(qpos, qvel), self.character.skeleton)
+        count = torch.full((len(qpos),), grace_steps, device=qpos.device)
+        return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, NO_CLIP))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What makes the same starts again: the generator's state before the starts in store were drawn, and how many are used (-1: none in store)."""
+        return {"generator": self._drawn_from, "used": torch.tensor(-1 if self._store is None else self._next)}
+
+    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+        """Restores `state_dict`; moves the generator."""
+        self.generator.set_state(saved["generator"])
+        self.clear()
+        if saved["used"] >= 0:
+            self._store, self._next = self.draw(self.size), int(saved["used"])

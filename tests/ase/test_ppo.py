@@ -169,3 +169,9 @@ def test_same_seed_same_result():
     config = with_config(num_epochs=3, minibatch_size=16, diversity_weight=0.1)
     assert copy.deepcopy(one.update(config)) == other.update(config)
     assert torch.equal(torch.cat(one.weights()), torch.cat(other.weights()))
+
+
+def test_the_policys_step_size_falls_linearly_and_then_stays():
+    config = PpoConfig(policy_lr=4e-4, policy_lr_end=1e-4)
+    assert [config.policy_lr_at(p) for p in (0.0, 0.5, 1.0, 3.0)] == pytest.approx([4e-4, 2.5e-4, 1e-4, 1e-4])
+    assert PpoConfig(policy_lr=4e-4).policy_lr_at(0.7) == 4e-4

@@ -279,3 +279,20 @@ def test_normalisers_learn_each_iterations_data_once():
     assert learner.obs_normalizer.mean[1].item() == pytest.approx(steps.mean().item(), rel=1e-5)
     assert learner.obs_normalizer.var[1].item() == pytest.approx(steps.var(correction=0).item(), rel=1e-5)
     assert learner.style.normalizer.count == 64 * HISTORY + 2 * (4 + 4)  # as many frames of the clips as of the agent
+
+
+def test_episodes_that_start_on_a_clip_begin_with_the_latent_that_the_encoder_reads_from_the_start():
+    found = []
+    for share in (0.0, 1.0):
+        env = Scripted(4, HISTORY, terminate={(1, 1), (1, 2)})
+        env.start_clip[:] = torch.tensor([0, 3, -1, 0])
+        learner = make_learner(env, tiny_config(latents=LATENTS | {"recognized_share": share}))
+        rollout = Rollout.empty(STEPS, 4, 3, 4, 2, env.window, torch.device("cpu"))
+        collect(env, learner, rollout, env.reset(), bf16=False)
+        window = torch.tensor([[1.0, 0.0, 2.0]]).expand(1, HISTORY, 3)  # environment 1, no step yet, second episode
+        read = learner.style.encode(window)[0]
+        found.append([torch.allclose(rollout.z[t, e], read) for t, e in ((1, 1), (2, 1), (6, 1), (7, 1), (2, 0), (2, 3))])
+        other = learner.style.encode(torch.tensor([[2.0, 0.0, 2.0]]).expand(1, HISTORY, 3))[0]
+        assert not torch.allclose(rollout.z[2, 2], other), "not after a start off the clips"
+    assert found[0] == [False] * 6
+    assert found[1] == [False, True, True, False, False, False], "from the reset to the end of the hold"

@@ -47,6 +47,7 @@ class PointMass:
         self.generator = torch.Generator().manual_seed(seed)
         self.pos, self.history = torch.zeros(num_envs, 2), torch.zeros(num_envs, history, 2)
         self.age = torch.zeros(num_envs, dtype=torch.long)
+        self.start_clip = torch.full((num_envs,), -1)
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         ids = torch.arange(self.num_envs) if env_ids is None else env_ids
@@ -84,6 +85,7 @@ class Scripted:
         self.time, self.actions, self.resets = 0, [], []
         self.obs = torch.zeros(num_envs, 3)
         self.history = torch.zeros(num_envs, history, 3)
+        self.start_clip = torch.full((num_envs,), -1)
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         ids = torch.arange(self.num_envs) if env_ids is None else env_ids

@@ -6,7 +6,7 @@ import torch
 from envs.demos import DemoWindows
 from envs.features import FeatureLayout, observe
 from envs.physics_cpu import CpuPhysics
-from envs.resets import StartMix, clip_history, default_state, fallen_pool, is_low
+from envs.resets import NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, is_low
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from tests.envs.helpers import gait_clip, random_state
@@ -128,3 +128,45 @@ def test_a_clip_as_long_as_the_window_has_one_window_and_a_shorter_one_is_refuse
     assert DemoWindows(library, layout, DT, history=4).sample(5).shape == (5, 4, 105)
     with pytest.raises(ValueError, match=r"clip short: lasts 0\.100 s; expected at least the history window of 0\.133 s"):
         DemoWindows(library, layout, DT, history=5)
+
+
+def make_bank(character, library, mix=None, size=50, seed=0, fallen=None):
+    return StartBank(mix or StartMix(clip=0.6, default=0.4), 4, DT, character, library, torch.Generator().manual_seed(seed), fallen, size)
+
+
+def test_a_bank_hands_out_every_start_once_and_mixes_their_kinds(character, library):
+    bank = make_bank(character, library, size=50)
+    taken = [bank.take(n) for n in (7, 40, 20, 33)]  # 100 starts, across a refill
+    assert [len(t) for t in taken] == [7, 40, 20, 33]
+    clips = torch.cat([t.clip for t in taken])
+    poses = torch.cat([t.qpos for t in taken])[clips != NO_CLIP]
+    assert len(poses.unique(dim=0)) == len(poses), "no start on a clip is handed out twice"
+    assert 40 < len(poses) < 80
+    assert set(clips.tolist()) == {NO_CLIP, 0, 1}
+    changes = (clips[1:50] == NO_CLIP) != (clips[:49] == NO_CLIP)
+    assert changes.sum() > 10, "kinds are not in blocks"
+
+
+def test_a_start_is_whole(character, library):
+    bank = make_bank(character, library, StartMix(clip=1.0, default=0.0))
+    ids, times = torch.tensor([0, 1]), torch.tensor([0.9, 0.4])
+    starts = bank.on_clip(ids, times)
+    state = bank._codec.decode(starts.qpos, starts.qvel)
+    torch.testing.assert_close(observe(state, character.skeleton), starts.obs, rtol=0, atol=2e-5)
+    torch.testing.assert_close(starts.history[:, -1], starts.obs[:, FeatureLayout.of(character).style_columns], rtol=0, atol=0)
+    assert starts.clip.tolist() == [0, 1]
+    assert bank.standing(2).clip.tolist() == [NO_CLIP, NO_CLIP]
+
+
+def test_a_bank_goes_on_as_saved_and_clearing_it_leaves_all_to_the_generator(character, library):
+    bank, other = make_bank(character, library, seed=1), make_bank(character, library, seed=2)
+    bank.take(30)
+    saved, state = bank.state_dict(), bank.generator.get_state()
+    other.load_state_dict(saved)
+    other.generator.set_state(state)
+    for n in (10, 30):
+        assert torch.equal(bank.take(n).qpos, other.take(n).qpos)
+    fresh = make_bank(character, library, seed=5)
+    other.generator.manual_seed(5)
+    other.clear()
+    assert torch.equal(other.take(5).qpos, fresh.take(5).qpos)
