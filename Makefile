@@ -33,6 +33,7 @@ lint: setup
 	$(PY) -m mypy
 
 slow: setup
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,gpu]"
 	$(PY) -m pytest -m slow
 
 mutations: setup

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,12 +19,14 @@ from rich.console import Console
 from rich.progress import track
 
 from ase import checkpoint
+from ase.distributed import RankLostError, own_seed, process_group, rank
 from ase.evaluate import evaluate
 from ase.latents import sample_latents
 from ase.learner import Learner
 from ase.metrics import planar_speed
 from ase.pretrain import pretrain
 from ase.report import Reporter, measures_table
+from ase.run_folder import CHECKPOINT, CONFIG, SKILLS, RunFolder
 from ase.symmetry import Mirror
 from ase.timing import time_training
 from cfg.cli import fail, parse
@@ -35,10 +36,10 @@ from cfg.schema import RunConfig
 from envs import bench
 from envs.character import Character, load_character
 from envs.demos import DemoWindows
+from envs.engines import choose_device, make_physics, share_of_cores
 from envs.film import motion_strip, write_image, write_video
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.mirror import mirror_map
-from envs.physics_cpu import CpuPhysics
 from envs.recording import SkillRecording, record_skills, skill_frames
 from envs.render import make_renderer
 from envs.resets import StartMix
@@ -48,17 +49,16 @@ from motions.library import MotionLibrary
 from motions.sources import fetch
 
 DATASETS = Path(__file__).parent / "cfg" / "datasets"
-CONFIG, CHECKPOINT, SKILLS = "config.yaml", "checkpoint.safetensors", "skills.safetensors"
 
 
 # ---------------------------------------------------------------------------------------------------------------- wiring
 
 
-def make_env(character: Character, library: MotionLibrary, env: EnvConfig, seed: int) -> HumanoidEnv:
-    """Environments with the settings ``env`` on the CPU engine."""
-    threads = env.num_threads or os.cpu_count() or 1
-    physics = CpuPhysics(character.model, env.num_envs, min(threads, env.num_envs))
-    return HumanoidEnv(env, character, physics, library, torch.Generator().manual_seed(seed))
+def make_env(config: RunConfig, character: Character, library: MotionLibrary, seed: int, settings: EnvConfig | None = None) -> HumanoidEnv:
+    """Environments of a run (or with other ``settings``) on the library's device."""
+    settings = settings or config.env
+    physics = make_physics(config.physics, character.model, settings.num_envs, settings.num_threads, library.device)
+    return HumanoidEnv(settings, character, physics, library, torch.Generator(library.device).manual_seed(seed))
 
 
 def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
@@ -66,14 +66,15 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
     window = (config.env.history, env.layout.style_dim)
     found = mirror_map(env.character)
     mirror = Mirror(found.obs_index, found.obs_sign, found.action_index, found.action_sign) if found else None
-    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror)
+    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror, env.library.mirrored)
 
 
 def load_world(config: RunConfig) -> tuple[Character, MotionLibrary]:
-    """Character and clips of a run; sets torch's threads."""
-    torch.set_num_threads(config.num_threads or os.cpu_count() or 1)
+    """Character and clips of a run, on its device; sets torch's threads."""
+    torch.set_num_threads(share_of_cores(config.num_threads))
+    device = choose_device(config.device, config.physics)
     character = load_character(config.env.character, config.env.sim_dt)
-    return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton)
+    return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton, device)
 
 
 def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, Any]]:
@@ -125,52 +126,45 @@ def pretrain_command(args: Sequence[str]) -> None:
         given = parse(PretrainArgs, args[1:], prog, PretrainArgs(tyro.MISSING, config=saved))
     elif (given.out / CHECKPOINT).exists():
         raise ValueError(f"run {given.out}: holds a checkpoint already; expected --resume to continue it, or another --out")
-    train(given.config, given.out, given.resume)
+    with process_group(choose_device(given.config.device, given.config.physics)):
+        train(given.config, given.out, given.resume)
 
 
 def train(config: RunConfig, out: Path, resume: bool) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     character, library = load_world(config)
-    env = make_env(character, library, config.env, config.seed)
+    env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
     learner = make_learner(config, env)
-    if resume:
-        tree, _ = checkpoint.load(out / CHECKPOINT, "training")
-        learner.load_state_dict(tree["learner"])
-        obs = env.load_state_dict(tree["env"])
-    else:
-        obs = env.reset()
+    folder = RunFolder(out, to_dict(config))
+    obs = folder.resume(learner, env) if resume else env.reset()
     try:
         out.mkdir(parents=True, exist_ok=True)
         save_yaml(config, out / CONFIG)
     except OSError as error:
         raise ValueError(f"run {out}: cannot be written: {error.strerror}; expected a folder that can") from None
 
-    def save() -> None:
-        info = {"config": to_dict(config), "samples": learner.samples, "minutes": round(learner.seconds / 60, 2)}
-        checkpoint.save(out / CHECKPOINT, {"learner": learner.state_dict(), "env": env.state_dict()}, "training", info)
-        checkpoint.save(out / SKILLS, {name: module.state_dict() for name, module in learner.modules().items()}, "skills", info)
-
     stop: list[int] = []
     handlers = {sig: signal.signal(sig, lambda number, _: stop.append(number)) for sig in (signal.SIGINT, signal.SIGTERM)}
-    last_save = last_video = time.monotonic()
-    with Reporter(out, config.train.max_samples, config.train.max_minutes) as reporter:
+    last_save = last_video = learner.seconds  # the same on all ranks
+    with Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0) as reporter:
 
         def on_iteration(metrics: dict[str, float]) -> bool:
             nonlocal last_save, last_video
             metrics["env/diverged"] = float(env.num_diverged)
             if learner.iteration % config.train.log_every == 0:
                 reporter.update(learner.samples, learner.seconds, metrics)
-            if time.monotonic() - last_save >= config.train.save_every_s:
-                save()
-                last_save = time.monotonic()
-            if config.train.video_every_s and time.monotonic() - last_video >= config.train.video_every_s:
-                preview(config, character, library, learner, reporter, out)
-                last_video = time.monotonic()
+            if learner.seconds - last_save >= config.train.save_every_s:
+                folder.save(learner, env)
+                last_save = learner.seconds
+            if config.train.video_every_s and learner.seconds - last_video >= config.train.video_every_s:
+                if rank() == 0:
+                    preview(config, character, library, learner, reporter, out)
+                last_video = learner.seconds
             return not stop
 
         pretrain(env, demos, learner, obs, on_iteration)
-        save()
+        folder.save(learner, env)
         ending = f"; go on with: python run.py pretrain {config.preset} --out {out} --resume" if stop else ""
         reporter.say(f"{'stopped' if stop else 'done'} after {learner.samples:,} samples; saved in {out}{ending}")
     for sig, handler in handlers.items():
@@ -182,7 +176,7 @@ def preview(config: RunConfig, character: Character, library: MotionLibrary, lea
     recording, captions, speed = act_out(config, character, library, learner, count=6, seconds=4.0, seed=0)
     reporter.histogram("skills/speed_m_s", speed, learner.samples)
     for k, value in enumerate(speed.tolist()):
-        reporter.writer.add_scalar(f"skills/speed_m_s_{k}", value, learner.samples)
+        reporter.scalar(f"skills/speed_m_s_{k}", value, learner.samples)
     renderer = make_renderer(character, 320, 320)
     frames = list(skill_frames(recording, captions, renderer, columns=3))
     renderer.close()
@@ -196,8 +190,8 @@ def act_out(
     """Lets ``count`` characters (one if there are no latents) act without noise from the rest pose or from ``clip``: recording, captions, speeds ``[L]``."""
     count = count if config.train.latents.dim else 1
     settings = replace(config.env, num_envs=count, start=StartMix(clip=0, default=1), terminate_on_fall=True, episode_length_s=seconds + 1)
-    env = make_env(character, library, settings, seed)
-    z = sample_latents(count, config.train.latents.dim, torch.Generator().manual_seed(seed))
+    env = make_env(replace(config, physics="auto"), character, library, seed, settings)
+    z = sample_latents(count, config.train.latents.dim, torch.Generator().manual_seed(seed)).to(env.device)
     recording = record_skills(env, lambda obs: learner.act(obs, z), lambda windows: learner.style.rewards(windows, z)[0], seconds, clip)
     speed = planar_speed(recording.pose, torch.ones(recording.pose.shape[:2], dtype=torch.bool), settings.control_dt)
     numbers = zip(speed, recording.style, recording.fell, strict=True)
@@ -237,8 +231,9 @@ def render_command(args: Sequence[str]) -> None:
     if given.out is None and given.strip is None:
         raise ValueError("run.py render: got neither --out nor --strip; expected at least one")
     config, tree = load_skills(given.run, given.clips_dir)
+    config = replace(config, device="cpu", physics="cpu")  # a few characters
     character, library = load_world(config)
-    learner = load_policy(config, tree, make_env(character, library, replace(config.env, num_envs=1), 0), given.run)
+    learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
     recording, captions, _ = act_out(config, character, library, learner, given.latents, given.seconds, given.seed, given.clip)
     if given.out:
         renderer = make_renderer(character, given.size, given.size)
@@ -266,7 +261,7 @@ class EvaluateArgs:
         run: folder that pretrain wrote, or shipped skills.
         json: file that receives the measures.
         latents, replicas: latents, and rollouts of each from different starts. seconds: length of a rollout. seed: of latents and starts.
-        clips_dir: folder of the clips, if not the run's.
+        clips_dir: folder of the clips, if not the run's. device, physics: as in pretrain.
     """
 
     run: tyro.conf.Positional[Path]
@@ -276,15 +271,18 @@ class EvaluateArgs:
     seconds: float = 10.0
     seed: int = 0
     clips_dir: str = ""
+    device: str = "auto"
+    physics: str = "auto"
 
 
 def evaluate_command(args: Sequence[str]) -> None:
     given = parse(EvaluateArgs, args, "run.py evaluate")
     config, tree = load_skills(given.run, given.clips_dir)
+    config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
     start = replace(config.env.start, fallen=0.0, recovery=0.0, grace_s=0.0)
     settings = replace(config.env, num_envs=given.latents * given.replicas, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1)
-    env = make_env(character, library, settings, given.seed)
+    env = make_env(config, character, library, given.seed, settings)
     learner = load_policy(config, tree, env, given.run)
     demos = DemoWindows(library, env.layout, settings.control_dt, settings.history)
     measures = evaluate(env, learner, demos, given.latents, given.seconds, settings.control_dt, given.seed)
@@ -304,7 +302,8 @@ class BenchArgs:
     Attributes:
         json: file that receives the figures. preset: whose training is timed. iterations: training iterations timed, after as many untimed.
         seconds: time for each environment measurement. sizes: numbers of environments for the scaling table.
-        clips_dir: folder of the clips.
+        clips_dir: folder of the clips. device, physics: as in pretrain; on a GPU there is no comparison with bare CPU physics.
+        num_envs: environments of the training that is timed, if not the preset's.
     """
 
     json: Path | None = None
@@ -313,27 +312,41 @@ class BenchArgs:
     seconds: float = 20.0
     sizes: tuple[int, ...] = (256, 1024, 2048, 4096, 8192)
     clips_dir: str = "clips"
+    device: str = "auto"
+    physics: str = "auto"
+    num_envs: int = 0
+
+
+def cpu_figures(given: BenchArgs, config: RunConfig, character: Character, library: MotionLibrary, threads: int) -> dict[str, Any]:
+    """The environment against bare physics, against one process an environment, and by number of environments."""
+    speed = bench.bench_env(character, library, config.env.num_envs, threads, given.seconds, config.env)
+    one_each = bench.bench_async(library, 2, given.seconds, config.env)
+    return {
+        "bare_control_steps_per_s": round(speed.bare),
+        "env_control_steps_per_s": round(speed.env),
+        "env_over_bare": round(speed.share, 3),
+        "async_vector_env_control_steps_per_s": round(one_each),
+        "env_over_async": round(speed.env / one_each, 2),
+        "scaling_control_steps_per_s": {str(n): round(v) for n, v in bench.bench_scaling(character, library, given.sizes, threads, given.seconds, config.env).items()},
+    }
 
 
 def bench_command(args: Sequence[str]) -> None:
     given = parse(BenchArgs, args, "run.py bench")
-    config = replace(preset(given.preset), clips_dir=given.clips_dir)
+    config = replace(preset(given.preset), clips_dir=given.clips_dir, device=given.device, physics=given.physics)
+    if given.num_envs:
+        config = replace(config, env=replace(config.env, num_envs=given.num_envs))
     character, library = load_world(config)
-    threads = config.env.num_threads or os.cpu_count() or 1
-    env = make_env(character, library, config.env, config.seed)
+    threads = share_of_cores(config.env.num_threads)
+    env = make_env(config, character, library, config.seed)
     timing = time_training(env, DemoWindows(library, env.layout, config.env.control_dt, config.env.history), make_learner(config, env), given.iterations)
-    figures: dict[str, Any] = {"preset": config.preset, "num_threads": threads, **timing}
+    figures: dict[str, Any] = {"preset": config.preset, "device": bench.device_name(library.device), "num_threads": threads, "num_envs": config.env.num_envs, **timing}
     figures["peak_memory_bytes"] = bench.peak_memory_bytes()  # of the training, before the larger environments below
-    speed = bench.bench_env(character, library, config.env.num_envs, threads, given.seconds, config.env)
-    figures |= {
-        "num_envs": speed.num_envs,
-        "bare_control_steps_per_s": round(speed.bare),
-        "env_control_steps_per_s": round(speed.env),
-        "env_over_bare": round(speed.share, 3),
-        "async_vector_env_control_steps_per_s": round(bench.bench_async(library, 2, given.seconds, config.env)),
-        "scaling_control_steps_per_s": {str(n): round(v) for n, v in bench.bench_scaling(character, library, given.sizes, threads, given.seconds, config.env).items()},
-    }
-    figures["env_over_async"] = round(figures["env_control_steps_per_s"] / figures["async_vector_env_control_steps_per_s"], 2)
+    if library.device.type == "cuda" or config.physics == "warp":
+        makers = {n: partial(make_env, config, character, library, config.seed, replace(config.env, num_envs=n)) for n in given.sizes}
+        figures["scaling_control_steps_per_s"] = {str(n): round(bench.env_rate(make(), given.seconds)) for n, make in makers.items()}
+    else:
+        figures |= cpu_figures(given, config, character, library, threads)
     for key, value in figures.items():
         print(f"{key}: {value}")
     if given.json:
@@ -417,7 +430,7 @@ def main(argv: Sequence[str]) -> int:
         if argv[0] not in COMMANDS:
             raise ValueError(f"command {argv[0]}: unknown.{closest(argv[0], COMMANDS)} Available: {', '.join(COMMANDS)}")
         COMMANDS[argv[0]][0](argv[1:])
-    except ValueError as error:
+    except (ValueError, RankLostError) as error:
         return fail(error)
     return 0
 

@@ -85,7 +85,7 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
     num_latents = num_latents if z_dim else 1
     owner = torch.arange(env.num_envs, device=env.device) % num_latents
     latents = sample_latents(num_latents, z_dim, generator)
-    history = learner.style.replay.rows.shape[1]
+    history = learner.style.replay.window[0]
     rolled = roll_out(env, learner, latents[owner], round(seconds / control_dt), history)
     window_latent = owner[rolled.window_owner]
     style, _ = learner.style.rewards(rolled.windows, latents[window_latent])

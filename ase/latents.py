@@ -17,14 +17,14 @@ class LatentConfig:
     """Attributes:
     dim: size ``Z`` of a latent; 0 trains without skills (AMP).
     min_hold_s, max_hold_s: a latent is held for a uniformly random time between these.
-    recognized_share: share of the episodes starting on a clip whose first latent is not random but what the encoder makes of that start, so that what a clip shows
-        is practised under the latent that stands for it.
+    clip_share: share of the episodes starting on a clip whose first latent is of that clip's cell of the sphere (`ase.anchors`) instead of any; 0 for training
+        that knows nothing of which clip is which.
     """
 
     dim: int = 64
     min_hold_s: float = 0.5
     max_hold_s: float = 5.0
-    recognized_share: float = 0.0
+    clip_share: float = 0.0
 
 
 def sample_latents(n: int, dim: int, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ase.anchors import Anchors
 from ase.checkpoint import load_module
+from ase.distributed import copy_from_first, own_seed
 from ase.latents import LatentConfig, LatentSchedule
 from ase.nets import Policy, Value
 from ase.normalizer import Normalizer
@@ -57,6 +59,7 @@ class Learner:
     Args:
         obs_dim, window: sizes of the environment, ``window = (H, F)``. rest_action: ``[A]`` where the policy's mean starts.
         mirror: the character's reflection, or None if it has none.
+        mirrored_clips: ``[C]`` index of each clip's mirror image or -1; needed for ``latents.clip_share``.
         num_envs, control_dt: for the latent schedule.
     """
 
@@ -71,16 +74,19 @@ class Learner:
         device: torch.device,
         seed: int,
         mirror: Mirror | None = None,
+        mirrored_clips: Tensor | None = None,
     ):
         ppo, z_dim = config.ppo, config.latents.dim
         self.mirror = mirror.to(device) if mirror is not None and config.symmetric and z_dim else None
+        anchored = mirrored_clips is not None and z_dim and config.latents.clip_share > 0
+        self.anchors = Anchors(mirrored_clips, z_dim, device) if mirrored_clips is not None and anchored else None
         self.config, self.device = config, device
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(own_seed(seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.policy = Policy(obs_dim, z_dim, rest_action, ppo.policy_hidden, ppo.action_std, self.mirror).to(device)
             self.value = Value(obs_dim, z_dim, ppo.value_hidden, self.mirror).to(device)
-            self.style = Style(config.style, window, z_dim, device)
+            self.style = Style(config.style, window, z_dim, ppo.rollout_steps, device)
         self.obs_normalizer = Normalizer(obs_dim).to(device)
         self.return_normalizer = Normalizer(1, limit=10.0).to(device)
         self.policy_opt = torch.optim.Adam(self.policy.parameters(), ppo.policy_lr, fused=True)
@@ -88,6 +94,7 @@ class Learner:
         self.latents = LatentSchedule(config.latents, num_envs, control_dt, self.generator)
         self.noise_free = torch.rand(num_envs, generator=self.generator, device=device) < ppo.deterministic_share
         self.samples, self.iteration, self.seconds = 0, 0, 0.0
+        copy_from_first(self.modules().values())
 
     @torch.no_grad()
     def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
@@ -105,14 +112,14 @@ class Learner:
         draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
         self.noise_free[env_ids] = draw < self.config.ppo.deterministic_share
 
-    @torch.no_grad()
-    def recognize_latents(self, env_ids: Tensor, windows: Tensor) -> None:
-        """Gives a share of ``env_ids [n]``, which have just started on clips, the latents that the encoder reads from their windows ``[n, H, F]``."""
-        if not self.config.latents.recognized_share or self.style.encoder is None:
+    def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor) -> None:
+        """Gives a share of ``env_ids [n]``, which have just started on ``clip_ids [n]`` (-1: on none), latents of those clips' cells."""
+        if self.anchors is None:
             return
-        chosen = torch.rand(len(env_ids), generator=self.generator, device=self.device) < self.config.latents.recognized_share
+        draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
+        chosen = (clip_ids >= 0) & (draw < self.config.latents.clip_share)
         if chosen.any():
-            self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.style.encode(windows[chosen]))
+            self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.anchors.sample(clip_ids[chosen], self.generator))
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """The parts that a trained skill set consists of, by name."""
@@ -122,29 +129,37 @@ class Learner:
         found = {"policy": self.policy_opt, "value": self.value_opt, "disc": self.style.disc_opt, "encoder": self.style.encoder_opt}
         return {name: optimizer for name, optimizer in found.items() if optimizer is not None}
 
-    def state_dict(self) -> dict:
-        """Nested dict of tensors: all that `load_state_dict` needs to continue bit for bit."""
+    def shared_state(self) -> dict:
+        """Nested dict of tensors: what is equal on all ranks."""
         return {
             "modules": {name: module.state_dict() for name, module in self.modules().items()},
             "optimizers": {name: {str(k): dict(v) for k, v in optimizer.state_dict()["state"].items()} for name, optimizer in self.optimizers().items()},
+            "counters": torch.tensor([float(self.samples), float(self.iteration), self.seconds], dtype=torch.float64),
+        }
+
+    def own_state(self) -> dict:
+        """Nested dict of tensors: what is this rank's own. With `shared_state`, all that is needed to continue bit for bit."""
+        return {
             "replay": self.style.replay.state_dict(),
             "latents": self.latents.state_dict(),
             "noise_free": self.noise_free,
             "generator": self.generator.get_state(),
-            "counters": torch.tensor([float(self.samples), float(self.iteration), self.seconds], dtype=torch.float64),
         }
 
-    def load_state_dict(self, saved: dict) -> None:
-        """Restores `state_dict`."""
+    def load_shared_state(self, saved: dict) -> None:
+        """Restores `shared_state`."""
         for name, module in self.modules().items():
             load_module(module, saved["modules"].get(name, {}), name)
         for name, optimizer in self.optimizers().items():
             fresh = optimizer.state_dict()
             fresh["state"] = {int(k): dict(v) for k, v in saved["optimizers"].get(name, {}).items()}
             optimizer.load_state_dict(fresh)
+        samples, iteration, self.seconds = saved["counters"].tolist()
+        self.samples, self.iteration = int(samples), int(iteration)
+
+    def load_own_state(self, saved: dict) -> None:
+        """Restores `own_state`."""
         self.style.replay.load_state_dict(saved["replay"])
         self.latents.load_state_dict(saved["latents"])
         self.noise_free = saved["noise_free"].to(self.device).clone()
         self.generator.set_state(saved["generator"])
-        samples, iteration, self.seconds = saved["counters"].tolist()
-        self.samples, self.iteration = int(samples), int(iteration)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ase.distributed import gather
+
 
 class Normalizer(nn.Module):
     """``clip((x - mean) / std, ±limit)`` over the last dimension. Statistics are float64 and change only in `update`.
@@ -31,15 +33,16 @@ class Normalizer(nn.Module):
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Merges the statistics of ``x [..., dim]`` into the running ones (Chan's parallel form)."""
+        """Merges the statistics of ``x [..., dim]`` into the running ones (Chan's parallel form), those of all ranks in their order."""
         x = x.reshape(-1, x.shape[-1]).double()
         var, mean = torch.var_mean(x, dim=0, correction=0)
-        total = self.count + len(x)
-        delta = mean - self.mean
-        merged = (self.var * self.count + var * len(x) + delta.square() * self.count * len(x) / total) / total
-        self.mean += delta * len(x) / total
-        self.var.copy_(merged)
-        self.count.copy_(total)
+        for n, new_mean, new_var in (part.split((1, len(mean), len(mean))) for part in gather(torch.cat((mean.new_tensor([len(x)]), mean, var)))):
+            total = self.count + n
+            delta = new_mean - self.mean
+            merged = (self.var * self.count + new_var * n + delta.square() * self.count * n / total) / total
+            self.mean += delta * n / total
+            self.var.copy_(merged)
+            self.count.copy_(total.squeeze(0))
 
     def forward(self, x: Tensor) -> Tensor:
         return ((x - self.mean.float()) / self.std).clamp(-self.limit, self.limit)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ase.distributed import average, average_gradients, world_size
 from ase.latents import sample_latents
 from ase.losses import bound_loss, diversity_loss, gaussian_log_prob, surrogate_loss, value_loss
 from ase.nets import Policy, Value
@@ -68,11 +69,13 @@ class PpoBatch:
 
 
 def normalize_advantage(advantage: Tensor, mask: Tensor) -> Tensor:
-    """Advantages ``[B]`` shifted and scaled to mean 0 and deviation 1 over the samples of ``mask [B]``; all zero if those are fewer than two."""
-    chosen = advantage[mask]
-    if len(chosen) < 2:
-        return torch.zeros_like(advantage)
-    return (advantage - chosen.mean()) / (chosen.std() + 1e-5)
+    """Advantages ``[B]`` shifted and scaled to mean 0 and deviation 1 over the samples of ``mask [B]`` of all ranks; all zero if those are fewer than two."""
+    chosen = torch.where(mask, advantage, 0.0).double()
+    sums = average(torch.stack((mask.sum().double(), chosen.sum())))
+    count, mean = sums[0] * world_size(), sums[1] / sums[0].clamp_min(1e-9)
+    squares = average(torch.where(mask, advantage - mean, 0.0).square().sum()) * world_size()
+    std = (squares / (count - 1).clamp_min(1.0)).sqrt()
+    return torch.where(count < 2, 0.0, (advantage - mean) / (std + 1e-5)).to(advantage.dtype)
 
 
 def ppo_update(
@@ -108,6 +111,7 @@ def ppo_update(
             for module, optimizer, loss in ((policy, policy_opt, policy_loss), (value, value_opt, value_error)):
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
+                average_gradients(module.parameters())
                 torch.nn.utils.clip_grad_norm_(module.parameters(), config.max_grad_norm)
                 optimizer.step()
             with torch.no_grad():

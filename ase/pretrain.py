@@ -11,12 +11,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ase.distributed import agree, average_numbers, world_size
 from ase.learner import Learner, use_bf16
 from ase.losses import gaussian_log_prob
 from ase.ppo import PpoBatch, ppo_update
 from ase.returns import gae
 from ase.rollout import Env, Rollout
 from ase.style import Demos, style_update
+
+REWARD_BATCH = 8192  # windows judged at a time
 
 
 def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration: Callable[[dict[str, float]], bool]) -> None:
@@ -28,8 +31,7 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
     """
     config = learner.config
     bf16 = use_bf16(config.bf16, env.device)
-    window = learner.style.replay.rows.shape[1:]
-    rollout = Rollout.empty(config.ppo.rollout_steps, env.num_envs, env.obs_dim, config.latents.dim, env.action_dim, (window[0], window[1]), env.device)
+    rollout = Rollout.empty(config.ppo.rollout_steps, env.num_envs, env.obs_dim, config.latents.dim, env.action_dim, learner.style.replay.window, env.device)
     if not learner.samples:
         learner.update_obs_statistics(obs)
         learner.style.normalizer.update(demos.sample(config.style.batch_size, learner.generator))
@@ -38,9 +40,9 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         obs, metrics = collect(env, learner, rollout, obs, bf16)
         acted = time.perf_counter()
 
-        # Rewards of the whole rollout at once.
-        windows, z = rollout.flat("disc_obs"), rollout.flat("z")
-        style, skill = learner.style.rewards(windows, z, bf16)
+        windows, z = rollout.windows, rollout.flat("z")
+        parts = [learner.style.rewards(windows[ids], z[ids], bf16) for ids in torch.arange(len(windows), device=z.device).split(REWARD_BATCH)]
+        style, skill = (torch.cat(part) for part in zip(*parts, strict=True))
         evidence = rollout.flat("evidence")
         skill = torch.where(evidence, skill, 0.0)
         reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
@@ -63,15 +65,12 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         stochastic = rollout.flat("stochastic")
         batch = PpoBatch(flat_obs, z, rollout.flat("action"), rollout.flat("log_prob"), stochastic, advantage.flatten(), target)
         metrics |= ppo_update(learner.policy, learner.value, learner.policy_opt, learner.value_opt, batch, config.ppo, learner.generator, bf16)
-        metrics |= style_update(learner.style, windows, z, evidence, ~stochastic, demos, learner.generator, bf16)
+        metrics |= style_update(learner.style, windows, z, evidence, ~stochastic, demos, learner.generator, bf16, learner.anchors)
         learner.update_obs_statistics(rollout.flat("obs"))
-        learner.style.normalizer.update(torch.cat((windows[:: config.ppo.rollout_steps, -1], demos.sample(env.num_envs, learner.generator)[:, -1])))
+        learner.style.normalizer.update(torch.cat((windows.frames[-1], demos.sample(env.num_envs, learner.generator)[:, -1])))
         learner.return_normalizer.update(returns.unsqueeze(-1))
 
-        learner.samples += len(returns)
-        learner.iteration += 1
         elapsed = time.perf_counter() - start
-        learner.seconds += elapsed
         metrics |= {
             "reward/style": float(style.mean()),
             "reward/style_noise_free": float(style[~stochastic].mean()) if (~stochastic).any() else float("nan"),
@@ -80,9 +79,14 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
             "value/explained": float(1 - advantage.var() / returns.var().clamp_min(1e-8)),
             "time/act_s": acted - start,
             "time/update_s": elapsed - (acted - start),
-            "time/samples_per_s": len(returns) / elapsed,
+            "time/iteration_s": elapsed,
         }
-        if not on_iteration(metrics):
+        metrics = average_numbers(metrics)
+        learner.samples += len(returns) * world_size()
+        learner.iteration += 1
+        learner.seconds += metrics["time/iteration_s"]
+        metrics["time/samples_per_s"] = len(returns) * world_size() / metrics["time/iteration_s"]
+        if not agree(on_iteration(metrics), env.device):
             return
 
 
@@ -92,8 +96,9 @@ def collect(env: Env, learner: Learner, rollout: Rollout, obs: Tensor, bf16: boo
 
     A window is evidence for a latent once that latent has acted for as many steps as the window holds frames.
     """
-    history, std = rollout.disc_obs.shape[2], learner.policy.std
+    history, std = rollout.windows.window[0], learner.policy.std
     finished = falls = 0
+    rollout.windows.begin(env.history)
     for t in range(len(rollout.obs)):
         z, stochastic = learner.latents.z, ~learner.noise_free
         mean = learner.act(obs, z, bf16)
@@ -117,22 +122,23 @@ def collect(env: Env, learner: Learner, rollout: Rollout, obs: Tensor, bf16: boo
             task_reward=step.reward,
             terminated=step.terminated,
             truncated=step.truncated,
-            disc_obs=step.disc_obs,
             evidence=evidence,
             end_value=end_value,
         )
+        rollout.windows.append(t, step.disc_obs[:, -1])
         done = step.terminated | step.truncated
         obs = step.obs
         if done.any():
             ids = done.nonzero().squeeze(-1)
             obs = env.reset(ids)
+            rollout.windows.restart(ids, env.history[ids])
             finished += len(ids)
             falls += int(step.terminated.sum())
             switch = torch.cat((switch, ids)).unique()
         if len(switch):
             learner.switch_latents(switch)
         if done.any():
-            on_clip = ids[env.start_clip[ids] >= 0]
-            learner.recognize_latents(on_clip, env.history[on_clip])
+            learner.begin_on_clips(ids, env.start_clip[ids])
+    rollout.windows.finish()
     steps = rollout.terminated.numel()
     return obs, {"episode/mean_steps": steps / max(finished, 1), "episode/falls_per_1000_steps": 1000 * falls / steps, "episode/fall_share": falls / max(finished, 1)}

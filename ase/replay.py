@@ -1,38 +1,71 @@
-"""A ring of past agent windows, so that the discriminator does not forget what it has already learned to reject."""
+"""A ring of past agent motion, so that the discriminator does not forget what it has already learned to reject.
+
+Motion is kept as strips of consecutive frames, from which windows are cut when they are drawn: `T + H - 1` frames instead of `T * H`.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from ase.windows import FrameLog
+
 
 class Replay:
-    """The last ``capacity`` rows pushed, half precision in memory.
+    """The last strips pushed, half precision in memory.
 
     Args:
-        capacity: rows. shape: of one row.
+        capacity: windows, rounded down to whole strips. steps: ``T``, windows of a strip. window: ``(H, F)``.
     """
 
-    def __init__(self, capacity: int, shape: tuple[int, ...], device: torch.device | str = "cpu"):
-        self.rows = torch.zeros(capacity, *shape, dtype=torch.float16, device=device)
-        self.size, self._next = 0, 0
+    def __init__(self, capacity: int, steps: int, window: tuple[int, int], device: torch.device | str = "cpu"):
+        strips = max(1, capacity // steps)
+        self.window = window
+        self.frames = torch.zeros(strips, steps + window[0] - 1, window[1], dtype=torch.float16, device=device)
+        self.valid = torch.zeros(strips, steps, dtype=torch.bool, device=device)
+        self._next = 0
+        self._offsets = torch.arange(window[0], device=device)
+        self._windows: Tensor | None = None
 
-    def push(self, rows: Tensor) -> None:
-        """Appends ``rows [n, ...]``, overwriting the oldest."""
-        capacity = len(self.rows)
-        rows = rows[-capacity:]
-        index = (self._next + torch.arange(len(rows), device=self.rows.device)) % capacity
-        self.rows[index] = rows.to(self.rows.dtype)
-        self._next = (self._next + len(rows)) % capacity
-        self.size = min(capacity, self.size + len(rows))
+    def __len__(self) -> int:
+        """Windows that can be drawn."""
+        return len(self._drawable)
+
+    @property
+    def _drawable(self) -> Tensor:
+        """``[V, 2]`` strip and step of every window."""
+        if self._windows is None:
+            self._windows = self.valid.nonzero()
+        return self._windows
+
+    def push(self, frames: Tensor, valid: Tensor) -> None:
+        """Appends strips ``[n, T + H - 1, F]`` whose windows may be drawn where ``valid [n, T]``, overwriting the oldest."""
+        capacity = len(self.frames)
+        frames, valid = frames[-capacity:], valid[-capacity:]
+        index = (self._next + torch.arange(len(frames), device=self.frames.device)) % capacity
+        self.frames[index], self.valid[index] = frames.to(self.frames.dtype), valid
+        self._next = (self._next + len(frames)) % capacity
+        self._windows = None
+
+    def push_from(self, log: FrameLog, wanted: Tensor, count: int, generator: torch.Generator) -> None:
+        """Appends strips of random environments that hold about ``count`` of the windows ``wanted [B]`` of a finished rollout. Windows across a reset are left out."""
+        valid = log.contiguous & wanted.view(log.steps, log.num_envs)
+        candidates = valid.any(0).nonzero().squeeze(-1)
+        if not len(candidates):
+            return
+        number = max(1, round(count * len(candidates) / max(1, int(valid.sum()))))
+        chosen = candidates[torch.randint(len(candidates), (number,), generator=generator, device=candidates.device)]
+        self.push(log.strips(chosen), valid[:, chosen].t())
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` rows with replacement, float32, ``[n, ...]``."""
-        return self.rows[torch.randint(self.size, (n,), generator=generator, device=generator.device)].float()
+        """``n`` windows with replacement, float32, ``[n, H, F]``."""
+        strip, step = self._drawable[torch.randint(len(self), (n,), generator=generator, device=generator.device)].unbind(-1)
+        return self.frames[strip.unsqueeze(-1), step.unsqueeze(-1) + self._offsets].float()
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"rows": self.rows, "cursor": torch.tensor([self.size, self._next])}
+        return {"frames": self.frames, "valid": self.valid, "next": torch.tensor(self._next)}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
-        self.rows.copy_(saved["rows"])
-        self.size, self._next = (int(v) for v in saved["cursor"])
+        self.frames.copy_(saved["frames"])
+        self.valid.copy_(saved["valid"])
+        self._next, self._windows = int(saved["next"]), None

@@ -33,15 +33,17 @@ class Reporter:
 
     Args:
         folder: where TensorBoard's event files go. total: samples that end the training. minutes: minutes that end it, 0 for no limit.
+        silent: neither shows nor writes anything, as all ranks but one.
     """
 
-    def __init__(self, folder: Path, total: int, minutes: float):
-        self.writer = SummaryWriter(str(folder))
+    def __init__(self, folder: Path, total: int, minutes: float, silent: bool = False):
+        self._silent = silent
+        self.writer = SummaryWriter(str(folder)) if not silent else None
         self._total, self._minutes = total, minutes
         self._console = Console()
         self._progress = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("ETA {task.fields[eta]}"))
         self._task = self._progress.add_task("training", total=1.0, eta="?")
-        self._live = Live(console=self._console, refresh_per_second=2) if self._console.is_terminal else None
+        self._live = Live(console=self._console, refresh_per_second=2) if self._console.is_terminal and not silent else None
         self._last_line = 0.0
 
     def __enter__(self) -> Reporter:
@@ -52,10 +54,13 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
-        self.writer.close()
+        if self.writer:
+            self.writer.close()
 
     def update(self, samples: int, seconds: float, metrics: dict[str, float]) -> None:
         """Logs one iteration's metrics at ``samples`` after ``seconds`` of training."""
+        if self.writer is None:
+            return
         for key, value in metrics.items():
             self.writer.add_scalar(key, value, samples)
         share = max(samples / self._total, seconds / (60 * self._minutes) if self._minutes else 0.0)
@@ -74,15 +79,23 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """One line above the live table."""
-        self._console.print(text, soft_wrap=True, highlight=False)
+        if not self._silent:
+            self._console.print(text, soft_wrap=True, highlight=False)
+
+    def scalar(self, name: str, value: float, samples: int) -> None:
+        """One TensorBoard number."""
+        if self.writer:
+            self.writer.add_scalar(name, value, samples)
 
     def histogram(self, name: str, values: Tensor, samples: int) -> None:
         """A TensorBoard histogram, such as the speed of each latent."""
-        self.writer.add_histogram(name, values, samples)
+        if self.writer:
+            self.writer.add_histogram(name, values, samples)
 
     def video(self, name: str, frames: Tensor, fps: float, samples: int) -> None:
         """A TensorBoard video of frames ``uint8 [T, 3, h, w]``."""
-        self.writer.add_video(name, frames.unsqueeze(0), samples, fps=fps)
+        if self.writer:
+            self.writer.add_video(name, frames.unsqueeze(0), samples, fps=fps)
 
 
 def measures_table(measures: dict[str, Any], title: str) -> Table:

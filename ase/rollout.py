@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ase.windows import FrameLog
+
 
 class StepLike(Protocol):
     """See `envs.humanoid.Step`."""
@@ -55,7 +57,7 @@ class Rollout:
         obs, z, action, log_prob: ``[T, N, ...]`` what was seen, the latent, what was done and its log density.
         stochastic: ``[T, N]`` whether exploration noise was added (only these samples train the policy).
         task_reward, terminated, truncated: ``[T, N]``.
-        disc_obs: ``[T, N, H, F]`` window after the step.
+        windows: ``[T, N]`` windows after the steps, frame by frame.
         evidence: ``[T, N]`` whether the window belongs to ``z`` alone.
         end_value: ``[T, N]`` normalised value of the true next state where the step was truncated, else 0.
     """
@@ -68,7 +70,7 @@ class Rollout:
     task_reward: Tensor
     terminated: Tensor
     truncated: Tensor
-    disc_obs: Tensor
+    windows: FrameLog
     evidence: Tensor
     end_value: Tensor
 
@@ -82,10 +84,12 @@ class Rollout:
         def flags() -> Tensor:
             return torch.empty(steps, num_envs, dtype=torch.bool, device=device)
 
-        return Rollout(floats(obs_dim), floats(latent_dim), floats(action_dim), floats(), flags(), floats(), flags(), flags(), floats(*window), flags(), floats())
+        return Rollout(
+            floats(obs_dim), floats(latent_dim), floats(action_dim), floats(), flags(), floats(), flags(), flags(), FrameLog(steps, num_envs, window, device), flags(), floats()
+        )
 
     def store(self, t: int, **values: Tensor) -> None:
-        """Writes row ``t`` of the named fields."""
+        """Writes row ``t`` of the named tensors."""
         for name, value in values.items():
             getattr(self, name)[t] = value
 
@@ -95,4 +99,5 @@ class Rollout:
 
     @property
     def num_bytes(self) -> int:
-        return sum(getattr(self, f.name).nbytes for f in fields(self))
+        held = [getattr(self, f.name) for f in fields(self)]
+        return sum(x.num_bytes if isinstance(x, FrameLog) else x.nbytes for x in held)

@@ -11,23 +11,28 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ase.anchors import Anchors
+from ase.distributed import agree, average_gradients
 from ase.losses import discriminator_loss, encoder_loss, gradient_penalty
 from ase.nets import Discriminator, Encoder
 from ase.normalizer import Normalizer
 from ase.replay import Replay
 from ase.rewards import skill_reward, style_reward
+from ase.windows import FrameLog
 
 
 class Demos(Protocol):
     """Windows of the clips; see `envs.demos.DemoWindows`."""
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor: ...
+    def sample_named(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
 class StyleConfig:
     """Attributes:
     disc_hidden, encoder_hidden: layer sizes. disc_lr, encoder_lr: Adam step sizes.
+    anchor_weight: weight of the clips, under latents of their cells, in what the encoder learns (only with ``latents.clip_share``).
     updates, batch_size: gradient steps an iteration; windows of each kind (agent, demo) in one. Half of the agent's come from replay.
     gradient_penalty: weight of the mean squared logit gradient at demo windows.
     logit_decay, weight_decay: weights of the squared norms of the logit layer and of all discriminator layers.
@@ -42,6 +47,7 @@ class StyleConfig:
     encoder_hidden: tuple[int, ...] = (512, 256)
     disc_lr: float = 5e-5
     encoder_lr: float = 1e-4
+    anchor_weight: float = 0.25
     updates: int = 6
     batch_size: int = 2048
     gradient_penalty: float = 2.0
@@ -68,18 +74,18 @@ class Style(nn.Module):
     """Discriminator, encoder, their normaliser (per frame feature, shared by the frames of a window) and replay.
 
     Args:
-        window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder.
+        window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder. rollout_steps: of the trainings that fill the replay.
     """
 
-    def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, device: torch.device | str = "cpu"):
+    def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, rollout_steps: int = 1, device: torch.device | str = "cpu"):
         super().__init__()
         self.config = config
-        size = window[0] * window[1]
+        self.window_dim = size = window[0] * window[1]
         self.normalizer = Normalizer(window[1])
         self.discriminator = Discriminator(size, config.disc_hidden)
         self.encoder = Encoder(size, latent_dim, config.encoder_hidden) if latent_dim else None
         self.to(device)
-        self.replay = Replay(config.replay_size, window, device)
+        self.replay = Replay(config.replay_size, rollout_steps, window, device)
         fused = torch.device(device).type in ("cpu", "cuda")
         self.disc_opt = torch.optim.Adam(self.discriminator.parameters(), config.disc_lr, fused=fused)
         self.encoder_opt = torch.optim.Adam(self.encoder.parameters(), config.encoder_lr, fused=fused) if self.encoder else None
@@ -100,21 +106,33 @@ class Style(nn.Module):
         return self.encoder(self.normalizer(windows).flatten(1))
 
 
-def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, clean: Tensor, demos: Demos, generator: torch.Generator, bf16: bool) -> dict[str, float]:
+def style_update(
+    style: Style,
+    windows: FrameLog,
+    z: Tensor,
+    evidence: Tensor,
+    clean: Tensor,
+    demos: Demos,
+    generator: torch.Generator,
+    bf16: bool,
+    anchors: Anchors | None = None,
+) -> dict[str, float]:
     """Trains discriminator and encoder on one iteration's windows.
 
     Args:
-        windows: ``[B, H, F]``. z: ``[B, Z]``. evidence: ``[B]`` window acted with ``z`` alone; only these train the encoder.
+        windows: ``B`` windows of a finished rollout. z: ``[B, Z]``. evidence: ``[B]`` window acted with ``z`` alone; only these train the encoder.
         clean: ``[B]`` window acted without exploration noise.
+        anchors: the clips' cells of the sphere; None to leave the encoder to the agent's windows.
 
     Returns:
         Means of losses and of the discriminator's decisions.
     """
-    config, device = style.config, windows.device
+    config, device = style.config, z.device
     judged = clean if config.judge_noise_free else torch.ones_like(clean)
     pool, taught = judged.nonzero().squeeze(-1), evidence.nonzero().squeeze(-1)
     if not len(pool):
-        pool = torch.arange(len(windows), device=device)
+        judged = torch.ones_like(judged)
+        pool = judged.nonzero().squeeze(-1)
 
     def pick(ids: Tensor, n: int) -> Tensor:
         return ids[torch.randint(len(ids), (n,), generator=generator, device=device)]
@@ -122,13 +140,16 @@ def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, cle
     def flat(frames: Tensor) -> Tensor:
         return style.normalizer(frames).flatten(1)
 
-    style.replay.push(windows[pick(pool, config.replay_push)])
-    half = config.batch_size // 2
+    style.replay.push_from(windows, judged, config.replay_push, generator)
+    teachable = agree(len(taught) > 0, device)  # all ranks step, or none
+    half = config.batch_size // 2 if len(style.replay) else 0
     totals: dict[str, Tensor] = {}
     for _ in range(config.updates):
-        noise = config.input_noise * torch.randn((config.batch_size, windows[0].numel()), generator=generator, device=device)  # one draw serves all three
-        agent = flat(torch.cat((windows[pick(pool, config.batch_size - half)], style.replay.sample(half, generator)))) + noise
-        demo = (flat(demos.sample(config.batch_size, generator)) + noise).requires_grad_()
+        noise = config.input_noise * torch.randn((config.batch_size, style.window_dim), generator=generator, device=device)  # one draw serves all three
+        recent = windows[pick(pool, config.batch_size - half)]
+        agent = flat(torch.cat((recent, style.replay.sample(half, generator))) if half else recent) + noise
+        demo_windows, demo_clips = demos.sample_named(config.batch_size, generator)
+        demo = (flat(demo_windows) + noise).requires_grad_()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             agent_logit, demo_logit = style.discriminator(agent), style.discriminator(demo)
             penalty = gradient_penalty(demo_logit, demo)
@@ -144,13 +165,17 @@ def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, cle
             "agent_accuracy": (agent_logit < 0).float().mean(),
             "demo_accuracy": (demo_logit > 0).float().mean(),
         }
-        if style.encoder is not None and style.encoder_opt is not None and len(taught):
+        if style.encoder is not None and style.encoder_opt is not None and teachable:
             rows = pick(taught, config.batch_size)
             x = flat(windows[rows]) + noise
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 error = encoder_loss(style.encoder(x), z[rows]).mean()
+                logs["encoder_error"] = error
+                if anchors is not None and config.anchor_weight:
+                    anchored = encoder_loss(style.encoder(demo.detach()), anchors.sample(demo_clips, generator)).mean()
+                    error = error + config.anchor_weight * anchored
+                    logs["anchor_error"] = anchored
             _descend(style.encoder_opt, error)
-            logs["encoder_error"] = error
         for key, number in logs.items():
             totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
     return {f"style/{key}": float(total) / config.updates for key, total in totals.items()}
@@ -159,4 +184,5 @@ def style_update(style: Style, windows: Tensor, z: Tensor, evidence: Tensor, cle
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()

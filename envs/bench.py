@@ -65,9 +65,38 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory this process has held so far."""
+    """The most memory this process has held so far: of the GPU if it uses one (torch's and warp's together), else of the machine."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        free, total = torch.cuda.mem_get_info()
+        return total - free
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_name(device: torch.device) -> str:
+    """What does the work, for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def env_rate(env: HumanoidEnv, seconds: float, steps: int = 16, seed: int = 0) -> float:
+    """Control steps a second of any environment on any device, resets included, under noise around the rest pose; after an untimed round (compilation, capture)."""
+    generator = torch.Generator(env.device).manual_seed(seed)
+    env.reset()
+
+    def round_s() -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            noise = torch.randn(env.num_envs, env.action_dim, generator=generator, device=env.device)
+            env.reset(env.step(env.rest_action + NOISE * noise).done.nonzero().squeeze(-1))
+        if env.device.type == "cuda":
+            torch.cuda.synchronize(env.device)
+        return time.perf_counter() - start
+
+    round_s()
+    taken: list[float] = []
+    while len(taken) < MIN_REPETITIONS or sum(taken) < seconds:
+        taken.append(round_s())
+    return env.num_envs * steps / median(taken)
 
 
 def joint_coordinates(state: CharacterState, skeleton: Skeleton) -> Tensor:
@@ -128,7 +157,7 @@ class Recording:
         end: ``[N, S]`` full states after the last step and its restarts.
     """
 
-    start: dict[str, Tensor]
+    start: dict[str, Any]
     actions: Tensor
     ctrl: Tensor
     restarts: list[tuple[Tensor, Tensor]]
@@ -155,7 +184,7 @@ def record(env: HumanoidEnv, steps: int, seed: int = 0) -> Recording:
     """Lets a `ClipPilot` drive ``env`` for ``steps`` control steps after `SETTLE_STEPS`, and notes what happens. ``env`` must come from `make_env`."""
     physics = cast(TimedPhysics, env.physics)
     pilot = ClipPilot(env, torch.Generator().manual_seed(seed))
-    start: dict[str, Tensor] = {}
+    start: dict[str, Any] = {}
     actions, ctrl, restarts = [], [], []
     for t in range(SETTLE_STEPS + steps):
         if t == SETTLE_STEPS:

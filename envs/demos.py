@@ -40,9 +40,13 @@ class DemoWindows:
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws ``n`` windows, clips by the library's weights, ``[n, H, F]``."""
+        return self.sample_named(n, generator)[0]
+
+    def sample_named(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Windows as `sample` draws them, and the clip ``[n]`` each is of."""
         clip_ids = torch.multinomial(self.library.weights, n, replacement=True, generator=generator)
         start = (torch.rand(n, generator=generator, device=self._frames.device) * self._counts[clip_ids]).long().minimum(self._counts[clip_ids] - 1)
-        return self._frames[(self._first[clip_ids] + start).unsqueeze(-1) + self._offsets]
+        return self._frames[(self._first[clip_ids] + start).unsqueeze(-1) + self._offsets], clip_ids
 
     def all_windows(self) -> tuple[Tensor, Tensor]:
         """Every window of every clip ``[n, H, F]`` and its clip ``[n]``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,7 +92,7 @@ class HumanoidEnv:
         character: compiled character.
         physics: engine holding ``config.num_envs`` simulations of ``character.model``.
         library: clips that episodes start on.
-        generator: random source of resets, on the CPU.
+        generator: random source of resets, on the device of ``physics`` and ``library``.
     """
 
     def __init__(self, config: EnvConfig, character: Character, physics: Physics, library: MotionLibrary, generator: torch.Generator):
@@ -142,7 +143,7 @@ class HumanoidEnv:
         if not len(ids):
             return self.obs
         if self.config.start.recovery > 0:
-            stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator) < self.config.start.recovery).to(self.device)
+            stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < self.config.start.recovery)
             lying, ids = ids[stay], ids[~stay]
             if len(lying):
                 self._begin(lying, self.starts.at_rest(self.physics.qpos[lying], self.physics.qvel[lying], self.starts.grace), move=False)
@@ -215,7 +216,7 @@ class HumanoidEnv:
             self.history = self.history.index_copy(0, ids, standing.history)
         return bad
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         """Everything that determines the future but the configuration, as copies."""
         return {
             "physics": self.physics.get_full_state(),
@@ -225,7 +226,7 @@ class HumanoidEnv:
             **{name: getattr(self, name).clone() for name in COUNTED},
         }
 
-    def load_state_dict(self, saved: dict[str, Tensor]) -> Tensor:
+    def load_state_dict(self, saved: dict[str, Any]) -> Tensor:
         """Restores `state_dict`; returns the observation ``[N, O]``, bit for bit the one of then."""
         self.physics.set_full_state(saved["physics"])
         self.starts.load_state_dict(saved["starts"])  # moves the generator

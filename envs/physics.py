@@ -15,7 +15,7 @@ class Physics(Protocol):
     Attributes:
         qpos: ``[N, nq]`` root position, root quaternion ``wxyz``, then joints (a ball joint as a quaternion).
         qvel: ``[N, nv]`` root linear velocity in the world frame, root angular velocity in the root's own frame, then joints.
-        touch: ``[N, S]`` the model's sensors, here one a body that may not touch the floor: number of contacts, of the last substep.
+        touch: ``[N, S]`` the model's sensors, here one a body that may not touch the floor: number of contacts in the last substep; undefined from a restart to the next step.
     """
 
     model: mujoco.MjModel

@@ -30,7 +30,7 @@ class CpuPhysics:
         ids = env_ids.numpy().astype(np.int32)
         self._batch.reset(ids)  # clears warm start, time and warnings; without it a NaN would survive
         self.qpos[env_ids], self.qvel[env_ids] = qpos, qvel
-        self._batch.forward(ids)
+        self._batch.forward(ids)  # also takes what was written into the full state
 
     def step(self, ctrl: Tensor, num_substeps: int) -> None:
         self._ctrl.copy_(ctrl)

@@ -67,8 +67,8 @@ def fallen_pool(physics: Physics, codec: StateCodec, character: Character, gener
     n, device = physics.num_envs, physics.device
     state = default_state(character, n)
     qpos, qvel = codec.encode(state)
-    qpos[:, 3:7] = quat_normalize(torch.randn(n, 4, generator=generator))
-    ctrl = character.action_offset + character.action_scale * (torch.rand(n, character.num_actions, generator=generator) - 0.5)
+    qpos[:, 3:7] = quat_normalize(torch.randn(n, 4, generator=generator, device=generator.device)).to(qpos.device)
+    ctrl = character.action_offset + character.action_scale * (torch.rand(n, character.num_actions, generator=generator, device=generator.device).cpu() - 0.5)
     physics.set_state(torch.arange(n, device=device), qpos.to(device), qvel.to(device))
     physics.step(ctrl.to(device), round(seconds / physics.sim_dt))
     qpos = physics.qpos.clone()
@@ -110,7 +110,7 @@ class StartBank:
     """Makes starts many at a time, which costs a fraction of making each when it is needed, and hands them out.
 
     Args:
-        mix, history, control_dt: of the environment. generator: random source, on the CPU.
+        mix, history, control_dt: of the environment. generator: random source, on the library's device.
         fallen: ``qpos, qvel`` of `fallen_pool`; needed if the mix has fallen starts.
         size: starts made at a time.
     """
@@ -131,7 +131,7 @@ class StartBank:
         self._codec, self._fallen = StateCodec(character.skeleton), fallen
         self._columns = FeatureLayout.of(character).style_columns.to(library.device)
         self._low_bodies, self._low_heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
-        self._shares = torch.tensor([mix.clip, mix.default, mix.fallen])
+        self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], device=library.device)
         self.clear()
 
     @property
@@ -162,7 +162,7 @@ class StartBank:
         kinds = torch.multinomial(self._shares, n, replacement=True, generator=self.generator)
         makers: list[Callable[[int], Starts]] = [self._random_on_clip, self.standing, self._lying]
         parts = [make(int((kinds == k).sum())) for k, make in enumerate(makers) if (kinds == k).any()]
-        return Starts.cat(parts).rows(torch.randperm(n, generator=self.generator).to(self.library.device))
+        return Starts.cat(parts).rows(torch.randperm(n, generator=self.generator, device=self.library.device))
 
     def on_clip(self, clip_ids: Tensor, times_s: Tensor) -> Starts:
         """At ``times_s [n]`` of ``clip_ids [n]``, the history filled from the clip; with grace where the clip lies low."""
@@ -182,7 +182,7 @@ class StartBank:
     def _lying(self, n: int) -> Starts:
         assert self._fallen is not None
         qpos, qvel = self._fallen
-        pick = torch.randint(len(qpos), (n,), generator=self.generator).to(qpos.device)
+        pick = torch.randint(len(qpos), (n,), generator=self.generator, device=qpos.device)
         return self.at_rest(qpos[pick], qvel[pick], self.grace)
 
     def at_rest(self, qpos: Tensor, qvel: Tensor, grace_steps: int) -> Starts:

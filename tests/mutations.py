@@ -160,7 +160,7 @@ MUTATIONS = [
     Mutation("envs/humanoid.py", "self.episode_step[ids] = 0", "self.episode_step[:] = 0", ENV),
     Mutation("envs/humanoid.py", "self.history = self.history.index_copy(0, ids, starts.history)", "self.history[ids] = starts.history", ENV),
     Mutation("envs/humanoid.py", "self.device).clone())", "self.device))", ENV),
-    Mutation("envs/humanoid.py", "so far\", ids[:8].tolist(), self.num_diverged)\n            standing = self.starts.standing(len(ids))\n            self.physics.set_state(ids, standing.qpos, standing.qvel)", "so far\", ids[:8].tolist(), self.num_diverged)\n            standing = self.starts.standing(len(ids))", ENV),
+    Mutation("envs/humanoid.py", "            self.physics.set_state(ids, standing.qpos, standing.qvel)\n", "", ENV),
     # Physics
     Mutation("envs/physics_cpu.py", "self._batch.reset(ids)", "len(ids)", PHYSICS),
     Mutation("envs/physics_cpu.py", "self._batch.forward(ids)", "len(ids)", PHYSICS),
@@ -185,9 +185,16 @@ MUTATIONS = [
     Mutation("ase/metrics.py", "/ (k * dt)", "/ dt", METRICS),
     Mutation("ase/metrics.py", "keepdim=True) < own", "keepdim=True) > own", METRICS),
     Mutation("ase/metrics.py", "total.argmin(1), found", "total.argmax(1), found", METRICS),
+    Mutation("ase/windows.py", "(self._age >= self.window[0] - 1)", "(self._age >= self.window[0])", "tests/ase/test_windows.py"),
+    Mutation("ase/windows.py", "* (h - 1) + (h - 1) - missing", "* (h - 1) + (h - 1) - missing + 1", "tests/ase/test_windows.py"),
+    Mutation("ase/windows.py", "self._next_age[env_ids] = 0", "self._next_age[env_ids] = 1", "tests/ase/test_windows.py"),
+    Mutation("ase/replay.py", "log.contiguous & wanted", "log.contiguous | wanted", "tests/ase/test_replay.py"),
+    Mutation("ase/distributed.py", "x.div_(world_size())", "x.div_(1)", "tests/ase/test_distributed.py"),
+    Mutation("ase/run_folder.py", 'learner.load_own_state(own["own"]["learner"])', "pass", "tests/ase/test_distributed.py"),
     Mutation("ase/ppo.py", "(self.policy_lr_end - self.policy_lr) * min(progress, 1.0)", "(self.policy_lr_end - self.policy_lr) * progress", PPO),
-    Mutation("ase/learner.py", "generator=self.generator, device=self.device) < self.config.latents.recognized_share", "generator=self.generator, device=self.device) > self.config.latents.recognized_share", PRETRAIN),
-    Mutation("ase/pretrain.py", "on_clip = ids[env.start_clip[ids] >= 0]", "on_clip = ids", PRETRAIN),
+    Mutation("ase/learner.py", "(draw < self.config.latents.clip_share)", "(draw > self.config.latents.clip_share)", PRETRAIN),
+    Mutation("ase/anchors.py", "torch.where(clips == first, SIDE, -SIDE)", "torch.where(clips == first, SIDE, SIDE)", "tests/ase/test_anchors.py"),
+    Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
 ]
 

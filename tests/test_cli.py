@@ -21,7 +21,7 @@ from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
 
 ROOT = Path(__file__).parents[1]
-FINAL = ("learner/modules/", "learner/optimizers/", "learner/replay/", "learner/latents/", "env/")
+FINAL = ("shared/modules/", "shared/optimizers/", "own/learner/replay/", "own/learner/latents/", "own/env/")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> Non
     assert run.main([*args, "--resume", "--train.max-samples", "256"]) == 0
     tree, info = checkpoint.load(out / "checkpoint.safetensors", "training")
     assert info["config"]["env"]["num_envs"] == 8
-    assert len(tree["env"]["episode_step"]) == 8
+    assert len(tree["own"]["env"]["episode_step"]) == 8
 
 
 def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:

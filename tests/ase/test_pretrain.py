@@ -10,7 +10,7 @@ from ase import checkpoint
 from ase.losses import gaussian_log_prob
 from ase.pretrain import collect, pretrain
 from ase.rollout import Rollout
-from tests.ase.toys import PointMass, Scripted, make_learner, still, tiny_config
+from tests.ase.toys import PointMass, Scripted, all_windows, make_learner, still, tiny_config
 
 HISTORY, STEPS = 3, 12
 LATENTS = {"dim": 4, "min_hold_s": 5.0, "max_hold_s": 5.0}  # a hold is five steps of one second
@@ -52,7 +52,7 @@ def test_evidence_windows_hold_frames_of_their_latent_only():
             if c.rollout.evidence[t, env]:
                 assert t >= HISTORY - 1
                 assert all(z == frames_of[env][t] for z in frames_of[env][t - HISTORY + 1 : t + 1])
-                seconds = c.rollout.disc_obs[t, env, :, 1].diff()
+                seconds = all_windows(c.rollout.windows)[t, env, :, 1].diff()
                 assert (seconds == 1).all(), "a window across a reset is no evidence"
 
 
@@ -79,9 +79,9 @@ def test_ended_episodes_are_reset_and_nothing_else_is():
 
 def test_windows_are_those_after_the_step_and_before_the_reset():
     c = Collected()
-    assert c.rollout.disc_obs[6, 2, :, 1].tolist() == [5, 6, 7]
-    assert c.rollout.disc_obs[1, 1, :, 2].tolist() == [1, 1, 1]
-    assert c.rollout.disc_obs[2, 1, :, 1].tolist() == [0, 0, 1]
+    assert all_windows(c.rollout.windows)[6, 2, :, 1].tolist() == [5, 6, 7]
+    assert all_windows(c.rollout.windows)[1, 1, :, 2].tolist() == [1, 1, 1]
+    assert all_windows(c.rollout.windows)[2, 1, :, 1].tolist() == [0, 0, 1]
 
 
 def test_end_value_is_the_value_of_the_true_next_state_at_a_time_limit_only():
@@ -208,7 +208,7 @@ def test_a_saved_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_pat
     def on_iteration(metrics):
         seen.append(metrics)
         if len(seen) == 3:
-            checkpoint.save(tmp_path / "run", learner.state_dict(), "training", {})
+            checkpoint.save(tmp_path / "run", {"shared": learner.shared_state(), "own": learner.own_state()}, "training", {})
             snapshot["env"] = copy.deepcopy(env)
         return len(seen) < 6
 
@@ -217,7 +217,9 @@ def test_a_saved_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_pat
 
     resumed_env = snapshot["env"]
     resumed = make_learner(resumed_env, tiny_config(**RESUMABLE), seed=77)
-    resumed.load_state_dict(checkpoint.load(tmp_path / "run", "training")[0])
+    saved, _ = checkpoint.load(tmp_path / "run", "training")
+    resumed.load_shared_state(saved["shared"])
+    resumed.load_own_state(saved["own"])
     assert resumed.iteration == 3
     assert resumed.samples == 3 * 6 * 8
     again = metrics_of(resumed_env, resumed, iterations=3, demos=still(2), obs=resumed_env.pos)
@@ -281,18 +283,27 @@ def test_normalisers_learn_each_iterations_data_once():
     assert learner.style.normalizer.count == 64 * HISTORY + 2 * (4 + 4)  # as many frames of the clips as of the agent
 
 
-def test_episodes_that_start_on_a_clip_begin_with_the_latent_that_the_encoder_reads_from_the_start():
-    found = []
-    for share in (0.0, 1.0):
-        env = Scripted(4, HISTORY, terminate={(1, 1), (1, 2)})
-        env.start_clip[:] = torch.tensor([0, 3, -1, 0])
-        learner = make_learner(env, tiny_config(latents=LATENTS | {"recognized_share": share}))
+def test_episodes_that_start_on_a_clip_begin_with_a_latent_of_its_cell():
+    ends = {(t, e) for t in range(10 * STEPS) for e in range(4)}
+    inside = {}
+    for share in (0.5, 1.0):
+        env = Scripted(4, HISTORY, terminate=ends)  # every step begins an episode
+        env.start_clip[:] = torch.tensor([0, 3, -1, 2])
+        learner = make_learner(env, tiny_config(latents=LATENTS | {"clip_share": share}), mirrored_clips=torch.tensor([1, 0, 3, 2]))
         rollout = Rollout.empty(STEPS, 4, 3, 4, 2, env.window, torch.device("cpu"))
-        collect(env, learner, rollout, env.reset(), bf16=False)
-        window = torch.tensor([[1.0, 0.0, 2.0]]).expand(1, HISTORY, 3)  # environment 1, no step yet, second episode
-        read = learner.style.encode(window)[0]
-        found.append([torch.allclose(rollout.z[t, e], read) for t, e in ((1, 1), (2, 1), (6, 1), (7, 1), (2, 0), (2, 3))])
-        other = learner.style.encode(torch.tensor([[2.0, 0.0, 2.0]]).expand(1, HISTORY, 3))[0]
-        assert not torch.allclose(rollout.z[2, 2], other), "not after a start off the clips"
-    assert found[0] == [False] * 6
-    assert found[1] == [False, True, True, False, False, False], "from the reset to the end of the hold"
+        cells = []
+        obs = env.reset()
+        for _ in range(10):
+            obs, _ = collect(env, learner, rollout, obs, bf16=False)
+            cells.append(learner.anchors.cell(rollout.z[1:].flatten(0, 1)).view(STEPS - 1, 4))
+        inside[share] = (torch.cat(cells) == env.start_clip).float().mean(0)
+        spread = torch.cat(cells)[:, 2].bincount(minlength=4).float() / (10 * (STEPS - 1))
+        assert spread.min() > 0.1, "starts off the clips may have any latent"
+    assert inside[1.0][[0, 1, 3]].tolist() == [1.0] * 3
+    assert inside[0.5][[0, 1, 3]].mean().item() == pytest.approx(0.5 + 0.5 / 4, abs=0.08)
+
+
+def test_without_a_share_or_clips_there_are_no_cells():
+    env = Scripted(4, HISTORY)
+    assert make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1])).anchors is None
+    assert make_learner(env, tiny_config(latents=LATENTS | {"clip_share": 1.0})).anchors is None

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
+from ase.anchors import Anchors
 from ase.latents import sample_latents
 from ase.style import Style, StyleConfig, style_update
-from tests.ase.toys import Demonstrations
+from tests.ase.toys import Demonstrations, log_of
 
 WINDOW = (2, 3)
 CONFIG = {"disc_hidden": (32,), "encoder_hidden": (32,), "disc_lr": 3e-3, "encoder_lr": 3e-3, "updates": 10, "batch_size": 128, "replay_size": 1000, "replay_push": 100}
@@ -29,7 +30,7 @@ def train(style, windows, demos, rounds=20, z=None, evidence=None, clean=None, s
     evidence = torch.ones(n, dtype=torch.bool) if evidence is None else evidence
     clean = torch.ones(n, dtype=torch.bool) if clean is None else clean
     for _ in range(rounds):
-        metrics = style_update(style, windows, z, evidence, clean, Demonstrations(demos), generator, bf16=False)
+        metrics = style_update(style, log_of(windows), z, evidence, clean, Demonstrations(demos), generator, bf16=False)
     return metrics
 
 
@@ -92,7 +93,7 @@ def test_exploration_noise_counts_against_the_agent_only_if_asked():
         style = make_style(judge_noise_free=judge)
         train(style, windows, gaussian(0.0, seed=3), clean=clean)
         seen[judge] = logits(style, gaussian(4.0, seed=8)).mean(), logits(style, gaussian(0.0, seed=9)).mean()
-        assert (style.replay.rows[: style.replay.size].flatten(1).mean(1) > 2).any() == (not judge)
+        assert (style.replay.frames[style.replay.valid[:, 0]].float().flatten(1).mean(1) > 2).any() == (not judge)
     assert seen[False][0] < -1
     assert seen[False][1] > 0.2
     assert seen[True][1].abs() < 0.15
@@ -129,8 +130,8 @@ def test_replay_keeps_old_behaviour_rejected():
     style = make_style()
     train(style, gaussian(-2.0), gaussian(0.0, seed=3), rounds=15)
     train(style, gaussian(2.0, seed=4), gaussian(0.0, seed=3), rounds=5)
-    share_old = (style.replay.rows[: style.replay.size].float().flatten(1).mean(1) < -1).float().mean()
-    assert style.replay.size == 1000
+    share_old = (style.replay.frames[style.replay.valid[:, 0]].float().flatten(1).mean(1) < -1).float().mean()
+    assert len(style.replay) == 1000
     assert share_old == pytest.approx(0.5, abs=0.01)
 
 
@@ -169,3 +170,21 @@ def test_skill_weight_grows_linearly_and_stays():
     config = StyleConfig(skill_weight=0.4, skill_weight_first=0.1, skill_ramp_samples=1000)
     assert [config.skill_weight_at(n) for n in (0, 500, 1000, 9000)] == pytest.approx([0.1, 0.25, 0.4, 0.4])
     assert StyleConfig(skill_weight=0.3).skill_weight_at(0) == 0.3
+
+
+def test_the_encoder_learns_the_clips_cells_from_the_clips():
+    """Two clips far apart; the agent does something else. With anchors the encoder puts each clip into its own cell, without it has no idea."""
+    clips = torch.arange(600) % 2
+    demos = Demonstrations(torch.where(clips[:, None, None] == 0, gaussian(3.0, 600), gaussian(-3.0, 600, seed=5)))
+    demos.clips = clips
+    anchors = Anchors(torch.tensor([-1, -1]), 4)
+    generator = torch.Generator().manual_seed(0)
+    z, agent, yes = sample_latents(600, 4, generator), gaussian(0.0, 600, seed=6), torch.ones(600, dtype=torch.bool)
+    right = []
+    for given in (anchors, None):
+        style = make_style(latent_dim=4)
+        for _ in range(20):
+            style_update(style, log_of(agent), z, yes, yes, demos, torch.Generator().manual_seed(1), bf16=False, anchors=given)
+        right.append((anchors.cell(style.encode(demos.windows)) == clips).float().mean().item())
+    assert right[0] > 0.98
+    assert right[1] < 0.8

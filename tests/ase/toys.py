@@ -15,6 +15,7 @@ from ase.latents import LatentConfig
 from ase.learner import Learner, PretrainConfig
 from ase.ppo import PpoConfig
 from ase.style import StyleConfig
+from ase.windows import FrameLog
 
 CPU = torch.device("cpu")
 
@@ -109,10 +110,29 @@ class Demonstrations:
     """Windows drawn with replacement from ``windows [M, H, F]``."""
 
     def __init__(self, windows: Tensor):
-        self.windows = windows
+        self.windows, self.clips = windows, torch.zeros(len(windows), dtype=torch.long)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return self.windows[torch.randint(len(self.windows), (n,), generator=generator)]
+        return self.sample_named(n, generator)[0]
+
+    def sample_named(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Windows and the clip of each; ``clips [M]`` of all windows is zero unless set."""
+        ids = torch.randint(len(self.windows), (n,), generator=generator)
+        return self.windows[ids], self.clips[ids]
+
+
+def log_of(windows: Tensor) -> FrameLog:
+    """Windows ``[B, H, F]`` as a rollout of one step."""
+    log = FrameLog(1, len(windows), (windows.shape[1], windows.shape[2]))
+    log.begin(torch.cat((windows[:, :1], windows[:, :-1]), dim=1))
+    log.append(0, windows[:, -1])
+    log.finish()
+    return log
+
+
+def all_windows(log: FrameLog) -> Tensor:
+    """Every window, ``[T, N, H, F]``."""
+    return log[torch.arange(len(log))].unflatten(0, (log.steps, log.num_envs))
 
 
 def still(history: int, features: int = 2) -> Demonstrations:
@@ -133,5 +153,5 @@ def tiny_config(ppo: dict | None = None, style: dict | None = None, latents: dic
     )
 
 
-def make_learner(env: PointMass | Scripted, config: PretrainConfig, seed: int = 0, control_dt: float = 1.0) -> Learner:
-    return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, control_dt, env.device, seed)
+def make_learner(env: PointMass | Scripted, config: PretrainConfig, seed: int = 0, control_dt: float = 1.0, mirrored_clips: Tensor | None = None) -> Learner:
+    return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, control_dt, env.device, seed, mirrored_clips=mirrored_clips)

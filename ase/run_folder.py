@@ -1,0 +1,63 @@
+"""`RunFolder`: what a training leaves on disk, and how it goes on from there.
+
+`checkpoint.safetensors` holds what all ranks share and what is rank 0's own; `checkpoint.rank1.safetensors` and so on hold what is the others' own. A training
+that resumes on as many ranks goes on bit for bit. On another number of ranks weights, optimisers, normalisers and counters go on, while each rank begins with
+fresh environments, latents and replay.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ase import checkpoint
+from ase.distributed import rank, world_size
+from ase.learner import Learner
+from ase.rollout import Env
+
+CONFIG, CHECKPOINT, SKILLS = "config.yaml", "checkpoint.safetensors", "skills.safetensors"
+
+
+class SavedEnv(Env, Protocol):
+    """An environment that can be saved."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, saved: dict[str, Any]) -> Tensor: ...
+
+
+class RunFolder:
+    """Args:
+    path: of the folder. config: the run's configuration as plain data, kept with the weights.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any]):
+        self.path, self.config = path, config
+
+    def _own_file(self, of_rank: int) -> Path:
+        return self.path / (f"checkpoint.rank{of_rank}.safetensors" if of_rank else CHECKPOINT)
+
+    def save(self, learner: Learner, env: SavedEnv) -> None:
+        """Writes this rank's files, each at once or not at all. Rank 0 comes last, so that what it says of the others exists."""
+        info = {"config": self.config, "samples": learner.samples, "iteration": learner.iteration, "ranks": world_size(), "minutes": round(learner.seconds / 60, 2)}
+        own: dict[str, Any] = {"own": {"learner": learner.own_state(), "env": env.state_dict()}}
+        shared = {} if rank() else {"shared": learner.shared_state()}
+        checkpoint.save(self._own_file(rank()), own | shared, "training", info)
+        if rank() == 0:
+            checkpoint.save(self.path / SKILLS, {name: module.state_dict() for name, module in learner.modules().items()}, "skills", info)
+
+    def resume(self, learner: Learner, env: SavedEnv) -> Tensor:
+        """Restores a training; returns the observations ``[N, O]`` that it goes on from.
+
+        Raises:
+            ValueError: no checkpoint, or one of another shape.
+        """
+        tree, info = checkpoint.load(self.path / CHECKPOINT, "training")
+        learner.load_shared_state(tree["shared"])
+        if info["ranks"] == world_size() and self._own_file(rank()).is_file():
+            own, own_info = (tree, info) if rank() == 0 else checkpoint.load(self._own_file(rank()), "training")
+            if own_info["iteration"] == info["iteration"]:
+                learner.load_own_state(own["own"]["learner"])
+                return env.load_state_dict(own["own"]["env"])
+        return env.reset()
