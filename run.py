@@ -151,7 +151,7 @@ def train(config: RunConfig, out: Path, resume: bool) -> None:
 
         def on_iteration(metrics: dict[str, float]) -> bool:
             nonlocal last_save, last_video
-            metrics["env/diverged"] = float(env.num_diverged)
+            metrics |= {"env/diverged": float(env.num_diverged), "env/contact_overflows": float(env.physics.num_overflows)}
             if learner.iteration % config.train.log_every == 0:
                 reporter.update(learner.samples, learner.seconds, metrics)
             if learner.seconds - last_save >= config.train.save_every_s:

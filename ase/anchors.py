@@ -1,8 +1,9 @@
 """`Anchors`: gives every clip its own part of the latent sphere, so that none is forgotten.
 
-Nothing in adversarial imitation says that all clips must be kept: what is hard to do (a fast run among walks) loses its latents to what is easy. Here each clip has
-an anchor on the sphere, and its cell is all latents that are nearer to its anchor than to any other. The cells tile the sphere evenly, so a random latent still is a random
-skill; but an episode that starts on a clip mostly begins with a latent of that clip's cell, and the encoder is also shown the clips under such latents.
+Nothing in adversarial imitation says that all clips must be kept: what is hard to do (a fast run among walks) loses its latents to what is easy. With
+``latents.clip_share`` each clip has an anchor on the sphere, and its cell is all latents that are nearer to its anchor than to any other. The cells tile the sphere
+evenly, so a random latent still is a random skill; but an episode that starts on a clip mostly begins with a latent of that clip's cell, and the encoder is also shown
+the clips under such latents.
 
 Shapes: ``C`` clips, ``Z`` latent, ``n`` samples, ``M`` candidates.
 """

@@ -17,6 +17,8 @@ class LatentConfig:
     """Attributes:
     dim: size ``Z`` of a latent; 0 trains without skills (AMP).
     min_hold_s, max_hold_s: a latent is held for a uniformly random time between these.
+    recognized_share: share of the episodes starting on a clip whose first latent is what the encoder reads from that start, so that what a clip shows is practised
+        under the latent that stands for it.
     clip_share: share of the episodes starting on a clip whose first latent is of that clip's cell of the sphere (`ase.anchors`) instead of any; 0 for training
         that knows nothing of which clip is which.
     """
@@ -24,7 +26,12 @@ class LatentConfig:
     dim: int = 64
     min_hold_s: float = 0.5
     max_hold_s: float = 5.0
+    recognized_share: float = 0.0
     clip_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.recognized_share + self.clip_share <= 1 or min(self.recognized_share, self.clip_share) < 0:
+            raise ValueError(f"latents: recognized_share, clip_share: got {self.recognized_share}, {self.clip_share}; expected shares >= 0 of a sum of at most 1")
 
 
 def sample_latents(n: int, dim: int, generator: torch.Generator) -> Tensor:

@@ -112,13 +112,20 @@ class Learner:
         draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
         self.noise_free[env_ids] = draw < self.config.ppo.deterministic_share
 
-    def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor) -> None:
-        """Gives a share of ``env_ids [n]``, which have just started on ``clip_ids [n]`` (-1: on none), latents of those clips' cells."""
-        if self.anchors is None:
+    @torch.no_grad()
+    def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
+        """First latents of ``env_ids [n]``, which have just started on ``clip_ids [n]`` (-1: on none) with windows ``[n, H, F]``: a share gets what the encoder
+        reads from the window, a share one of the clip's cell, the rest keep the random latent they have."""
+        config, encoder = self.config.latents, self.style.encoder
+        if encoder is None or not config.recognized_share + config.clip_share:
             return
         draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
-        chosen = (clip_ids >= 0) & (draw < self.config.latents.clip_share)
-        if chosen.any():
+        on_clip = clip_ids >= 0
+        recognized = on_clip & (draw < config.recognized_share)
+        if recognized.any():
+            self.latents.z = self.latents.z.index_copy(0, env_ids[recognized], self.style.encode(windows[recognized]))
+        chosen = on_clip & (draw >= 1 - config.clip_share)
+        if self.anchors is not None and chosen.any():
             self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.anchors.sample(clip_ids[chosen], self.generator))
 
     def modules(self) -> dict[str, torch.nn.Module]:

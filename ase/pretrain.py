@@ -138,7 +138,7 @@ def collect(env: Env, learner: Learner, rollout: Rollout, obs: Tensor, bf16: boo
         if len(switch):
             learner.switch_latents(switch)
         if done.any():
-            learner.begin_on_clips(ids, env.start_clip[ids])
+            learner.begin_on_clips(ids, env.start_clip[ids], env.history[ids])
     rollout.windows.finish()
     steps = rollout.terminated.numel()
     return obs, {"episode/mean_steps": steps / max(finished, 1), "episode/falls_per_1000_steps": 1000 * falls / steps, "episode/fall_share": falls / max(finished, 1)}

@@ -58,9 +58,9 @@ def locomotion() -> RunConfig:
         dataset="locomotion",
         env=EnvConfig(num_envs=1024, history=6, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
         train=PretrainConfig(
-            max_samples=20_000_000,
+            max_samples=24_000_000,
             max_minutes=55.0,
-            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7),
+            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, recognized_share=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4),
             style=StyleConfig(updates=2, batch_size=1024, encoder_lr=3e-4, skill_weight=0.4, skill_weight_first=0.15, skill_ramp_samples=8_000_000),
         ),

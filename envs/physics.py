@@ -26,6 +26,11 @@ class Physics(Protocol):
     qvel: Tensor
     touch: Tensor
 
+    @property
+    def num_overflows(self) -> int:
+        """Control steps, summed over simulations, in which contacts were lost because they did not fit a buffer."""
+        ...
+
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """Restarts simulations ``env_ids [n]`` (sorted) from ``qpos [n, nq]``, ``qvel [n, nv]``: warm start, time and warnings are cleared."""
         ...

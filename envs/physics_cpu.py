@@ -26,6 +26,11 @@ class CpuPhysics:
         self.qpos, self.qvel, self._ctrl, self.touch = (torch.from_numpy(self._batch.bind(f, np.float32)) for f in ("qpos", "qvel", "ctrl", "sensordata"))
         self._batch.reset()
 
+    @property
+    def num_overflows(self) -> int:
+        """Zero: MuJoCo's memory grows with its contacts."""
+        return 0
+
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         ids = env_ids.numpy().astype(np.int32)
         self._batch.reset(ids)  # clears warm start, time and warnings; without it a NaN would survive

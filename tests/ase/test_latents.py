@@ -76,3 +76,9 @@ def test_state_continues_as_if_uninterrupted():
 def test_impossible_hold_times_are_refused():
     with pytest.raises(ValueError, match=r"min_hold_s: got 2\.0; expected at most max_hold_s = 1\.0"):
         make_schedule(min_hold_s=2.0, max_hold_s=1.0)
+
+
+@pytest.mark.parametrize("shares", [(0.6, 0.5), (-0.1, 0.5), (0.0, 1.1)])
+def test_impossible_shares_are_refused(shares):
+    with pytest.raises(ValueError, match=r"latents: recognized_share, clip_share: got .*; expected shares >= 0 of a sum of at most 1"):
+        LatentConfig(recognized_share=shares[0], clip_share=shares[1])

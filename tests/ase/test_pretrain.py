@@ -307,3 +307,19 @@ def test_without_a_share_or_clips_there_are_no_cells():
     env = Scripted(4, HISTORY)
     assert make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1])).anchors is None
     assert make_learner(env, tiny_config(latents=LATENTS | {"clip_share": 1.0})).anchors is None
+
+
+def test_a_share_of_clip_starts_begins_with_the_latent_that_the_encoder_reads():
+    found = []
+    for share in (0.0, 1.0):
+        env = Scripted(4, HISTORY, terminate={(1, 1), (1, 2)})
+        env.start_clip[:] = torch.tensor([0, 3, -1, 0])
+        learner = make_learner(env, tiny_config(latents=LATENTS | {"recognized_share": share}))
+        rollout = Rollout.empty(STEPS, 4, 3, 4, 2, env.window, torch.device("cpu"))
+        collect(env, learner, rollout, env.reset(), bf16=False)
+        windows = torch.tensor([[[1.0, 0.0, 2.0]], [[2.0, 0.0, 2.0]]]).expand(2, HISTORY, 3)  # environments 1 and 2, no step yet, second episode
+        read = learner.style.encode(windows)
+        found.append([torch.allclose(rollout.z[t, e], read[0]) for t, e in ((1, 1), (2, 1), (6, 1), (7, 1), (2, 0), (2, 3))])
+        assert not torch.allclose(rollout.z[2, 2], read[1]), "not after a start off the clips"
+    assert found[0] == [False] * 6
+    assert found[1] == [False, True, True, False, False, False], "from the reset to the end of the hold"
