@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -184,3 +185,36 @@ def test_kill_nine_times_ten_loses_nothing(tmp_path: Path, clips_dir: Path) -> N
         checkpoint.load(out / "skills.safetensors", "skills")
         assert info["samples"] > samples
         samples = info["samples"]
+
+
+def _ranks(command: list[str]) -> list[subprocess.Popen]:
+    """Two processes of one training, as torchrun would start them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    return [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=shared | {"RANK": str(k), "LOCAL_RANK": str(k)}) for k in range(2)
+    ]
+
+
+@pytest.mark.slow
+def test_two_ranks_train_and_a_dead_one_ends_the_job_with_one_line_and_a_whole_checkpoint(tmp_path: Path, clips_dir: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "run.py", "pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir)]
+    processes = _ranks([*command, "--train.max-samples", "1024"])
+    assert [(p.wait(timeout=120), p.stderr.read() if p.returncode else "") for p in processes] == [(0, "")] * 2
+    _, info = checkpoint.load(out / "checkpoint.safetensors", "training")
+    assert (info["samples"], info["ranks"], info["iteration"]) == (1024, 2, 4)
+    checkpoint.load(out / "checkpoint.rank1.safetensors", "training")
+
+    processes = _ranks([*command, "--resume", "--train.max-samples", "100000000"])
+    while checkpoint.load(out / "checkpoint.safetensors", "training")[1]["samples"] < 4096:
+        assert processes[0].poll() is None, processes[0].stderr.read()
+        time.sleep(0.05)
+    processes[1].kill()
+    assert processes[0].wait(timeout=60) == 2
+    assert processes[0].stderr.read().strip().splitlines()[-1].startswith("error: rank 0 of 2: another rank is gone (")
+    _, info = checkpoint.load(out / "checkpoint.safetensors", "training")
+    assert run.main(["pretrain", "tiny", "--out", str(out), "--resume", "--train.max-samples", str(info["samples"] + 128), "--clips-dir", str(clips_dir)]) == 0
+    assert checkpoint.load(out / "checkpoint.safetensors", "training")[1]["samples"] == info["samples"] + 128
