@@ -140,7 +140,8 @@ def train(config: RunConfig, out: Path, resume: bool) -> None:
     obs = folder.resume(learner, env) if resume else env.reset()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        save_yaml(config, out / CONFIG)
+        if rank() == 0:
+            save_yaml(config, out / CONFIG)
     except OSError as error:
         raise ValueError(f"run {out}: cannot be written: {error.strerror}; expected a folder that can") from None
 

@@ -78,8 +78,7 @@ class Learner:
     ):
         ppo, z_dim = config.ppo, config.latents.dim
         self.mirror = mirror.to(device) if mirror is not None and config.symmetric and z_dim else None
-        anchored = mirrored_clips is not None and z_dim and config.latents.clip_share > 0
-        self.anchors = Anchors(mirrored_clips, z_dim, device) if mirrored_clips is not None and anchored else None
+        self.anchors = Anchors(mirrored_clips, z_dim, device) if mirrored_clips is not None and z_dim and config.latents.clip_share > 0 else None
         self.config, self.device = config, device
         self.generator = torch.Generator(device).manual_seed(own_seed(seed))
         with torch.random.fork_rng(devices=[]):

@@ -65,7 +65,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory this process has held so far: of the GPU if it uses one (torch's and warp's together), else of the machine."""
+    """The most memory this process has held so far: of the machine, or, where a GPU is in use, what is taken there now (torch, which keeps its peak, and warp)."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         free, total = torch.cuda.mem_get_info()
         return total - free

@@ -167,6 +167,11 @@ def other_side(name: str) -> str:
     return name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_")
 
 
+def mirror_name(name: str) -> str:
+    """The name of a clip's mirror image; of an image, that of its original."""
+    return name.removesuffix(MIRROR) if name.endswith(MIRROR) else name + MIRROR
+
+
 def mirror(clip: Clip) -> Clip:
     """The clip seen in the x-z plane's mirror: left and right exchanged. Joints are paired by ``left_``/``right_`` in their names.
 
@@ -180,7 +185,7 @@ def mirror(clip: Clip) -> Clip:
     flip_quat, flip_vec = np.array([1.0, -1.0, 1.0, -1.0]), np.array([1.0, -1.0, 1.0])
     return replace(
         clip,
-        name=clip.name.removesuffix(MIRROR) if clip.name.endswith(MIRROR) else clip.name + MIRROR,
+        name=mirror_name(clip.name),
         root_pos=clip.root_pos * flip_vec,
         root_quat=clip.root_quat * flip_quat,
         joint_quat=clip.joint_quat[:, order] * flip_quat,

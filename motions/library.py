@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from motions.check import shift_to_floor
-from motions.clip import MIRROR, Clip
+from motions.clip import Clip, mirror_name
 from motions.rotations import heading, quat_conj, quat_log, quat_mul, quat_rotate, yaw_quat
 from motions.skeleton import CharacterState, Skeleton
 
@@ -68,8 +68,7 @@ class MotionLibrary:
     def mirrored(self) -> Tensor:
         """``[C]`` id of the clip that is each clip's mirror image (by its name, ``<name>_mirror``), or -1."""
         found = {name: k for k, name in enumerate(self.names)}
-        other = [name.removesuffix(MIRROR) if name.endswith(MIRROR) else name + MIRROR for name in self.names]
-        return torch.tensor([found.get(name, -1) for name in other], device=self.device)
+        return torch.tensor([found.get(mirror_name(name), -1) for name in self.names], device=self.device)
 
     def mean_speed(self, clip_id: int) -> float:
         """Distance over the ground from a clip's first frame to its last, by its duration, m/s: what a person would call its speed if it goes straight."""
