@@ -85,7 +85,7 @@ class Learner:
             torch.manual_seed(seed)
             self.policy = Policy(obs_dim, z_dim, rest_action, ppo.policy_hidden, ppo.action_std, self.mirror).to(device)
             self.value = Value(obs_dim, z_dim, ppo.value_hidden, self.mirror).to(device)
-            self.style = Style(config.style, window, z_dim, ppo.rollout_steps, device)
+            self.style = Style(config.style, window, z_dim, ppo.rollout_steps, device, self.anchors)
         self.obs_normalizer = Normalizer(obs_dim).to(device)
         self.return_normalizer = Normalizer(1, limit=10.0).to(device)
         self.policy_opt = torch.optim.Adam(self.policy.parameters(), ppo.policy_lr, fused=True)

@@ -78,14 +78,14 @@ class Value(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Logit ``[B]`` that a normalised window ``[B, H * F]`` comes from the clips."""
+    """Logit ``[B]`` that a normalised window ``[B, H * F]`` comes from the clips; with ``asked_dim``, from the clip that is asked for by a vector ``[B, asked_dim]``."""
 
-    def __init__(self, window_dim: int, hidden: Sequence[int]):
+    def __init__(self, window_dim: int, hidden: Sequence[int], asked_dim: int = 0):
         super().__init__()
-        self.mlp = Mlp(window_dim, hidden, 1, output_scale=0.1)
+        self.mlp = Mlp(window_dim + asked_dim, hidden, 1, output_scale=0.1)
 
-    def forward(self, window: Tensor) -> Tensor:
-        return self.mlp(window).squeeze(-1)
+    def forward(self, window: Tensor, asked: Tensor | None = None) -> Tensor:
+        return self.mlp(window if asked is None else torch.cat((window, asked), dim=-1)).squeeze(-1)
 
 
 class Encoder(nn.Module):

@@ -65,7 +65,7 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         stochastic = rollout.flat("stochastic")
         batch = PpoBatch(flat_obs, z, rollout.flat("action"), rollout.flat("log_prob"), stochastic, advantage.flatten(), target)
         metrics |= ppo_update(learner.policy, learner.value, learner.policy_opt, learner.value_opt, batch, config.ppo, learner.generator, bf16)
-        metrics |= style_update(learner.style, windows, z, evidence, ~stochastic, demos, learner.generator, bf16, learner.anchors)
+        metrics |= style_update(learner.style, windows, z, evidence, ~stochastic, demos, learner.generator, bf16)
         learner.update_obs_statistics(rollout.flat("obs"))
         learner.style.normalizer.update(torch.cat((windows.frames[-1], demos.sample(env.num_envs, learner.generator)[:, -1])))
         learner.return_normalizer.update(returns.unsqueeze(-1))

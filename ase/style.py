@@ -37,6 +37,7 @@ class StyleConfig:
     gradient_penalty: weight of the mean squared logit gradient at demo windows.
     logit_decay, weight_decay: weights of the squared norms of the logit layer and of all discriminator layers.
     input_noise: deviation of Gaussian noise on normalised windows, agent and demo alike, while training; takes exploration jitter away as a cue.
+    conditional: the discriminator is told which clip a latent stands for, so that playing another clip is no success (only with ``latents.clip_share``).
     judge_noise_free: train the discriminator on the agent's noise-free windows only, so that exploration noise is never evidence against the agent.
     replay_size, replay_push: windows kept, and windows pushed an iteration.
     style_scale: reward scale. style_weight, skill_weight: weights in the reward of a control step.
@@ -54,6 +55,7 @@ class StyleConfig:
     logit_decay: float = 0.01
     weight_decay: float = 1e-4
     input_noise: float = 0.1
+    conditional: bool = False
     judge_noise_free: bool = False
     replay_size: int = 32768
     replay_push: int = 1024
@@ -75,14 +77,17 @@ class Style(nn.Module):
 
     Args:
         window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder. rollout_steps: of the trainings that fill the replay.
+        anchors: the clips' cells of the sphere, if they have any.
     """
 
-    def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, rollout_steps: int = 1, device: torch.device | str = "cpu"):
+    def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, rollout_steps: int = 1, device: torch.device | str = "cpu", anchors: Anchors | None = None):
         super().__init__()
         self.config = config
         self.window_dim = size = window[0] * window[1]
         self.normalizer = Normalizer(window[1])
-        self.discriminator = Discriminator(size, config.disc_hidden)
+        self.anchors = anchors
+        self.conditional = config.conditional and anchors is not None
+        self.discriminator = Discriminator(size, config.disc_hidden, latent_dim if self.conditional else 0)
         self.encoder = Encoder(size, latent_dim, config.encoder_hidden) if latent_dim else None
         self.to(device)
         self.replay = Replay(config.replay_size, rollout_steps, window, device)
@@ -95,9 +100,17 @@ class Style(nn.Module):
         """Style and skill reward (unweighted) of windows ``[B, H, F]`` acted with ``z [B, Z]``: ``[B]``, ``[B]``."""
         with torch.autocast(windows.device.type, torch.bfloat16, enabled=bf16):
             x = self.normalizer(windows).flatten(1)
-            style = style_reward(self.discriminator(x), self.config.style_scale)
+            style = style_reward(self.discriminator(x, self.asked(self.clips_of(z))), self.config.style_scale)
             skill = skill_reward(self.encoder(x), z) if self.encoder else torch.zeros_like(style)
         return style, skill
+
+    def clips_of(self, z: Tensor) -> Tensor | None:
+        """The clip ``[B]`` that each latent ``[B, Z]`` stands for, if the discriminator is to know."""
+        return self.anchors.cell(z) if self.conditional and self.anchors is not None else None
+
+    def asked(self, clips: Tensor | None) -> Tensor | None:
+        """The discriminator's second input ``[B, Z]`` for clips ``[B]``."""
+        return self.anchors.points[clips] if self.conditional and self.anchors is not None else None
 
     @torch.no_grad()
     def encode(self, windows: Tensor) -> Tensor:
@@ -115,14 +128,12 @@ def style_update(
     demos: Demos,
     generator: torch.Generator,
     bf16: bool,
-    anchors: Anchors | None = None,
 ) -> dict[str, float]:
     """Trains discriminator and encoder on one iteration's windows.
 
     Args:
         windows: ``B`` windows of a finished rollout. z: ``[B, Z]``. evidence: ``[B]`` window acted with ``z`` alone; only these train the encoder.
         clean: ``[B]`` window acted without exploration noise.
-        anchors: the clips' cells of the sphere; None to leave the encoder to the agent's windows.
 
     Returns:
         Means of losses and of the discriminator's decisions.
@@ -140,18 +151,24 @@ def style_update(
     def flat(frames: Tensor) -> Tensor:
         return style.normalizer(frames).flatten(1)
 
-    style.replay.push_from(windows, judged, config.replay_push, generator)
+    clips = style.clips_of(z)
+    style.replay.push_from(windows, judged, config.replay_push, generator, clips)
     teachable = agree(len(taught) > 0, device)  # all ranks step, or none
     half = config.batch_size // 2 if len(style.replay) else 0
     totals: dict[str, Tensor] = {}
     for _ in range(config.updates):
         noise = config.input_noise * torch.randn((config.batch_size, style.window_dim), generator=generator, device=device)  # one draw serves all three
-        recent = windows[pick(pool, config.batch_size - half)]
-        agent = flat(torch.cat((recent, style.replay.sample(half, generator))) if half else recent) + noise
+        rows = pick(pool, config.batch_size - half)
+        agent_windows, agent_clips = windows[rows], None if clips is None else clips[rows]
+        if half:
+            past_windows, past_clips = style.replay.sample(half, generator)
+            agent_windows = torch.cat((agent_windows, past_windows))
+            agent_clips = None if agent_clips is None else torch.cat((agent_clips, past_clips))
+        agent = flat(agent_windows) + noise
         demo_windows, demo_clips = demos.sample_named(config.batch_size, generator)
         demo = (flat(demo_windows) + noise).requires_grad_()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            agent_logit, demo_logit = style.discriminator(agent), style.discriminator(demo)
+            agent_logit, demo_logit = style.discriminator(agent, style.asked(agent_clips)), style.discriminator(demo, style.asked(demo_clips))
             penalty = gradient_penalty(demo_logit, demo)
         bce = discriminator_loss(agent_logit, demo_logit)
         squares = [weight.square().sum() for weight in style.discriminator.mlp.weights()]
@@ -171,8 +188,8 @@ def style_update(
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 error = encoder_loss(style.encoder(x), z[rows]).mean()
                 logs["encoder_error"] = error
-                if anchors is not None and config.anchor_weight:
-                    anchored = encoder_loss(style.encoder(demo.detach()), anchors.sample(demo_clips, generator)).mean()
+                if style.anchors is not None and config.anchor_weight:
+                    anchored = encoder_loss(style.encoder(demo.detach()), style.anchors.sample(demo_clips, generator)).mean()
                     error = error + config.anchor_weight * anchored
                     logs["anchor_error"] = anchored
             _descend(style.encoder_opt, error)

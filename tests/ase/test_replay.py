@@ -13,7 +13,7 @@ def strips(*values, steps=1):
 
 
 def contents(replay, seed=0):
-    return set(replay.sample(400, torch.Generator().manual_seed(seed))[:, 0, 0].tolist())
+    return set(replay.sample(400, torch.Generator().manual_seed(seed))[0][:, 0, 0].tolist())
 
 
 def test_only_what_was_pushed_is_sampled_while_it_fills():
@@ -45,7 +45,7 @@ def test_a_push_larger_than_the_ring_keeps_its_end():
 def test_samples_are_even_and_float32():
     replay = Replay(4, 1, (2, 3))
     replay.push(*strips(1, 2, 3, 4))
-    sample = replay.sample(8000, torch.Generator().manual_seed(1))
+    sample, _ = replay.sample(8000, torch.Generator().manual_seed(1))
     assert sample.dtype == torch.float32
     assert sample.shape == (8000, 2, 3)
     counts = sample[:, 0, 0].long().bincount()[1:]
@@ -66,7 +66,7 @@ def test_a_window_is_a_run_of_frames_that_may_be_drawn():
     frames = torch.arange(12.0).view(2, 6, 1)
     replay.push(frames, torch.tensor([[True, False, False, True], [False, True, False, False]]))
     assert len(replay) == 3
-    sample = replay.sample(300, torch.Generator().manual_seed(0))
+    sample, _ = replay.sample(300, torch.Generator().manual_seed(0))
     assert {tuple(row) for row in sample.squeeze(-1).tolist()} == {(0, 1, 2), (3, 4, 5), (7, 8, 9)}
 
 
@@ -88,7 +88,7 @@ def test_windows_of_a_rollout_across_a_reset_or_unwanted_are_left_out():
     wanted[2 * 3 + 0] = False
     replay = Replay(1000, 4, (3, 1))
     replay.push_from(log, wanted, 400, torch.Generator().manual_seed(0))
-    drawn = {tuple(row) for row in replay.sample(2000, torch.Generator().manual_seed(1)).squeeze(-1).tolist()}
+    drawn = {tuple(row) for row in replay.sample(2000, torch.Generator().manual_seed(1))[0].squeeze(-1).tolist()}
     kept = [(t, n) for t in range(4) for n in range(3) if (t, n) not in ((2, 0), (1, 1), (2, 1))]
     assert drawn == {tuple(windows[t, n, :, 0].tolist()) for t, n in kept}
 

@@ -182,9 +182,9 @@ def test_the_encoder_learns_the_clips_cells_from_the_clips():
     z, agent, yes = sample_latents(600, 4, generator), gaussian(0.0, 600, seed=6), torch.ones(600, dtype=torch.bool)
     right = []
     for given in (anchors, None):
-        style = make_style(latent_dim=4)
+        style = make_style(latent_dim=4, anchors=given)
         for _ in range(20):
-            style_update(style, log_of(agent), z, yes, yes, demos, torch.Generator().manual_seed(1), bf16=False, anchors=given)
+            style_update(style, log_of(agent), z, yes, yes, demos, torch.Generator().manual_seed(1), bf16=False)
         right.append((anchors.cell(style.encode(demos.windows)) == clips).float().mean().item())
     assert right[0] > 0.98
     assert right[1] < 0.8

@@ -1,0 +1,1 @@
+"""One module a command of `run.py`, each with a function ``main(args)``."""

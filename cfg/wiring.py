@@ -1,0 +1,93 @@
+"""Objects from settings: what every command builds before it does its own work."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ase import checkpoint
+from ase.latents import sample_latents
+from ase.learner import Learner
+from ase.metrics import planar_speed
+from ase.run_folder import SKILLS
+from ase.symmetry import Mirror
+from cfg.load import from_dict
+from cfg.schema import RunConfig
+from envs.character import Character, load_character
+from envs.engines import choose_device, make_physics, share_of_cores
+from envs.humanoid import EnvConfig, HumanoidEnv
+from envs.mirror import mirror_map
+from envs.recording import SkillRecording, record_skills
+from envs.resets import StartMix
+from motions.dataset import build_library, load_dataset
+from motions.library import MotionLibrary
+
+DATASETS = Path(__file__).parent / "datasets"
+
+
+def make_env(config: RunConfig, character: Character, library: MotionLibrary, seed: int, settings: EnvConfig | None = None) -> HumanoidEnv:
+    """Environments of a run (or with other ``settings``) on the library's device."""
+    settings = settings or config.env
+    physics = make_physics(config.physics, character.model, settings.num_envs, settings.num_threads, library.device)
+    return HumanoidEnv(settings, character, physics, library, torch.Generator(library.device).manual_seed(seed))
+
+
+def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
+    """A fresh learner that fits the environment."""
+    window = (config.env.history, env.layout.style_dim)
+    found = mirror_map(env.character)
+    mirror = Mirror(found.obs_index, found.obs_sign, found.action_index, found.action_sign) if found else None
+    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror, env.library.mirrored)
+
+
+def load_world(config: RunConfig) -> tuple[Character, MotionLibrary]:
+    """Character and clips of a run, on its device; sets torch's threads."""
+    torch.set_num_threads(share_of_cores(config.num_threads))
+    device = choose_device(config.device, config.physics)
+    character = load_character(config.env.character, config.env.sim_dt)
+    return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton, device)
+
+
+def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and tensors of a trained run (or of a folder that ships skills)."""
+    if not (run / SKILLS).is_file():
+        raise ValueError(f"run {run}: holds no {SKILLS}; expected the folder that pretrain wrote with --out")
+    tree, info = checkpoint.load(run / SKILLS, "skills")
+    config = from_dict(RunConfig, info["config"], f"checkpoint {run / SKILLS}")
+    return (replace(config, clips_dir=clips_dir) if clips_dir else config), tree
+
+
+def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where: Path) -> Learner:
+    """A learner for acting and judging, with the networks of ``tree``."""
+    learner = make_learner(config, env)
+    for name, module in learner.modules().items():
+        checkpoint.load_module(module, tree.get(name, {}), f"{where}: {name}")
+    return learner
+
+
+def act_out(
+    config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, count: int, seconds: float, seed: int, clip: str = ""
+) -> tuple[SkillRecording, list[str], torch.Tensor]:
+    """Lets ``count`` characters (one if there are no latents) act without noise from the rest pose or from ``clip``: recording, captions, speeds ``[L]``."""
+    count = count if config.train.latents.dim else 1
+    settings = replace(config.env, num_envs=count, start=StartMix(clip=0, default=1), terminate_on_fall=True, episode_length_s=seconds + 1)
+    env = make_env(replace(config, physics="auto"), character, library, seed, settings)
+    z = sample_latents(count, config.train.latents.dim, torch.Generator().manual_seed(seed)).to(env.device)
+    recording = record_skills(env, lambda obs: learner.act(obs, z), lambda windows: learner.style.rewards(windows, z)[0], seconds, clip)
+    speed = planar_speed(recording.pose, torch.ones(recording.pose.shape[:2], dtype=torch.bool), settings.control_dt)
+    numbers = zip(speed, recording.style, recording.fell, strict=True)
+    return recording, [f"latent {k}: {v:.2f} m/s, style {s:.2f}{', fell' if f else ''}" for k, (v, s, f) in enumerate(numbers)], speed
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Writes measures; raises ValueError where the path cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=1) + "\n")
+    except OSError as error:
+        raise ValueError(f"file {path}: cannot be written: {error.strerror}") from None
+    print(f"wrote {path}")

@@ -1,0 +1,41 @@
+"""`SourceMotion`: a motion on the skeleton it was recorded on, before it becomes a `Clip` of one of our characters.
+
+Shapes: ``T`` frames, ``J`` joints of the source skeleton.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class SourceMotion:
+    """World frame z up, metres, seconds, quaternions ``wxyz``: readers convert, and say in ``notes`` what they found out on the way.
+
+    Attributes:
+        name: what messages call it.
+        names, parents: joints ``J`` in an order in which parents come first, and the index of each one's parent (-1: the root).
+        offsets: ``[J, 3]`` place of each joint in its parent's frame; the root's is zero.
+        fps: frames a second.
+        root_pos: ``[T, 3]`` world.
+        local_quat: ``[T, J, 4]`` child to parent frame, the root's to the world; None where only places were recorded (keypoints).
+        world_pos: ``[T, J, 3]`` where each joint is.
+        forward: unit vector ``[3]`` that the skeleton's rest pose faces, in the root's frame.
+        notes: one line for each thing that was detected or assumed (unit, up axis, forward, frames cut).
+        source, license: where it comes from and under which terms.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: np.ndarray
+    fps: float
+    root_pos: np.ndarray
+    local_quat: np.ndarray | None
+    world_pos: np.ndarray
+    forward: np.ndarray
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    license: str = ""
