@@ -14,6 +14,7 @@ from cfg.load import closest
 COMMANDS = {
     "motions": "fetch the free clips (motions fetch) or report on clips (motions check)",
     "pretrain": "train low-level skills from clips",
+    "train-task": "train a controller that solves a task with trained skills",
     "evaluate": "measure the skills of a run",
     "render": "video or strip of a run's skills",
     "bench": "speed of environment and training on this machine",

@@ -45,19 +45,21 @@ class Policy(nn.Module):
     Args:
         rest_action: ``[A]`` where the mean starts: a character that targets its rest pose stands longer than one that targets the centre of its ranges.
         mirror: makes the policy symmetric (normalised observations must be, too); needs latents.
+        squash: the mean goes through tanh, so that it cannot leave the range; it then starts at zero.
     """
 
-    def __init__(self, obs_dim: int, latent_dim: int, rest_action: Tensor, hidden: Sequence[int], std: float, mirror: Mirror | None = None):
+    def __init__(self, obs_dim: int, latent_dim: int, rest_action: Tensor, hidden: Sequence[int], std: float, mirror: Mirror | None = None, squash: bool = False):
         super().__init__()
-        self.std = std
+        self.std, self.squash = std, squash
         self.mirror = mirror if latent_dim else None
         self.mlp = Mlp(obs_dim + latent_dim, hidden, len(rest_action), output_scale=0.01)
         with torch.no_grad():
-            self.mlp.output.bias.copy_(rest_action)
+            self.mlp.output.bias.copy_(torch.zeros_like(rest_action) if squash else rest_action)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
         if self.mirror is None:
-            return self.mlp(torch.cat((obs, z), dim=-1))
+            mean = self.mlp(torch.cat((obs, z), dim=-1))
+            return mean.tanh() if self.squash else mean
         obs, z, mirrored = self.mirror.fold(obs, z)
         mean = self.mlp(torch.cat((obs, z), dim=-1))
         return torch.where(mirrored, self.mirror.action(mean), mean)

@@ -25,6 +25,14 @@ SHOWN = (
     ("discriminator right, clips", "style/demo_accuracy", "{:.2f}"),
     ("samples per second", "time/samples_per_s", "{:,.0f}"),
 )
+TASK_SHOWN = (
+    ("reward a step", "reward/total", "{:.3f}"),
+    ("steps per episode", "episode/mean_steps", "{:.0f}"),
+    ("episodes that fall", "episode/fall_share", "{:.3f}"),
+    ("policy KL", "ppo/kl", "{:.4f}"),
+    ("value explained", "value/explained", "{:.2f}"),
+    ("samples per second", "time/samples_per_s", "{:,.0f}"),
+)
 LINE_EVERY_S = 20.0
 
 
@@ -33,11 +41,11 @@ class Reporter:
 
     Args:
         folder: where TensorBoard's event files go. total: samples that end the training. minutes: minutes that end it, 0 for no limit.
-        silent: neither shows nor writes anything, as all ranks but one.
+        silent: neither shows nor writes anything, as all ranks but one. shown: rows of the table: name, metric, format.
     """
 
-    def __init__(self, folder: Path, total: int, minutes: float, silent: bool = False):
-        self._silent = silent
+    def __init__(self, folder: Path, total: int, minutes: float, silent: bool = False, shown: tuple[tuple[str, str, str], ...] = SHOWN):
+        self._silent, self._shown = silent, shown
         self.writer = SummaryWriter(str(folder)) if not silent else None
         self._total, self._minutes = total, minutes
         self._console = Console()
@@ -69,12 +77,12 @@ class Reporter:
         if self._live:
             self._progress.update(self._task, completed=min(share, 1.0), description=title, eta=eta)
             table = Table(show_header=False, box=None)
-            for name, key, form in SHOWN:
+            for name, key, form in self._shown:
                 table.add_row(name, form.format(metrics.get(key, float("nan"))))
             self._live.update(Group(self._progress, table))
         elif time.monotonic() - self._last_line > LINE_EVERY_S:
             self._last_line = time.monotonic()
-            shown = "  ".join(f"{name.strip()} {form.format(metrics.get(key, float('nan')))}" for name, key, form in SHOWN)
+            shown = "  ".join(f"{name.strip()} {form.format(metrics.get(key, float('nan')))}" for name, key, form in self._shown)
             self._console.print(f"{title}, ETA {eta}: {shown}", soft_wrap=True, highlight=False)
 
     def say(self, text: str) -> None:

@@ -38,9 +38,11 @@ class Env(Protocol):
 
     num_envs: int
     device: torch.device
-    history: Tensor
-    start_clip: Tensor
 
+    @property
+    def history(self) -> Tensor: ...
+    @property
+    def start_clip(self) -> Tensor: ...
     @property
     def obs_dim(self) -> int: ...
     @property

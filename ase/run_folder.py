@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ase import checkpoint
+from ase.actor_critic import ActorCritic
 from ase.distributed import rank, world_size
-from ase.learner import Learner
 from ase.rollout import Env
 
-CONFIG, CHECKPOINT, SKILLS = "config.yaml", "checkpoint.safetensors", "skills.safetensors"
+CONFIG, CHECKPOINT, SKILLS, CONTROLLER = "config.yaml", "checkpoint.safetensors", "skills.safetensors", "controller.safetensors"
 
 
 class SavedEnv(Env, Protocol):
@@ -30,24 +30,26 @@ class SavedEnv(Env, Protocol):
 class RunFolder:
     """Args:
     path: of the folder. config: the run's configuration as plain data, kept with the weights.
+    product: the file that holds what was trained, without what only training needs: `SKILLS` or `CONTROLLER`.
     """
 
-    def __init__(self, path: Path, config: dict[str, Any]):
-        self.path, self.config = path, config
+    def __init__(self, path: Path, config: dict[str, Any], product: str = SKILLS):
+        self.path, self.config, self.product = path, config, product
 
     def _own_file(self, of_rank: int) -> Path:
         return self.path / (f"checkpoint.rank{of_rank}.safetensors" if of_rank else CHECKPOINT)
 
-    def save(self, learner: Learner, env: SavedEnv) -> None:
+    def save(self, learner: ActorCritic, env: SavedEnv) -> None:
         """Writes this rank's files, each at once or not at all. Rank 0 comes last, so that what it says of the others exists."""
         info = {"config": self.config, "samples": learner.samples, "iteration": learner.iteration, "ranks": world_size(), "minutes": round(learner.seconds / 60, 2)}
         own: dict[str, Any] = {"own": {"learner": learner.own_state(), "env": env.state_dict()}}
         shared = {} if rank() else {"shared": learner.shared_state()}
         checkpoint.save(self._own_file(rank()), own | shared, "training", info)
         if rank() == 0:
-            checkpoint.save(self.path / SKILLS, {name: module.state_dict() for name, module in learner.modules().items()}, "skills", info)
+            kind = self.product.partition(".")[0]
+            checkpoint.save(self.path / self.product, {name: module.state_dict() for name, module in learner.modules().items()}, kind, info)
 
-    def resume(self, learner: Learner, env: SavedEnv) -> Tensor:
+    def resume(self, learner: ActorCritic, env: SavedEnv) -> Tensor:
         """Restores a training; returns the observations ``[N, O]`` that it goes on from.
 
         Raises:

@@ -104,6 +104,17 @@ class Style(nn.Module):
             skill = skill_reward(self.encoder(x), z) if self.encoder else torch.zeros_like(style)
         return style, skill
 
+    @torch.no_grad()
+    def likeness(self, windows: Tensor, bf16: bool = False) -> Tensor:
+        """Style reward ``[B]`` of windows ``[B, H, F]`` whatever was asked for: for a conditional discriminator that of the clip which they are most like."""
+        with torch.autocast(windows.device.type, torch.bfloat16, enabled=bf16):
+            x = self.normalizer(windows).flatten(1)
+            if self.anchors is None or not self.conditional:
+                return style_reward(self.discriminator(x), self.config.style_scale)
+            points = self.anchors.points
+            logits = torch.stack([self.discriminator(x, point.expand(len(x), -1)) for point in points]).amax(0)
+            return style_reward(logits, self.config.style_scale)
+
     def clips_of(self, z: Tensor) -> Tensor | None:
         """The clip ``[B]`` that each latent ``[B, Z]`` stands for, if the discriminator is to know."""
         return self.anchors.cell(z) if self.conditional and self.anchors is not None else None

@@ -8,10 +8,12 @@ from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
 from ase.ppo import PpoConfig
 from ase.style import StyleConfig
+from ase.task_train import TaskTrainConfig
 from cfg.load import closest
-from cfg.schema import RunConfig
+from cfg.schema import RunConfig, TaskRunConfig
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
+from envs.tasks import TASKS
 
 
 def tiny() -> RunConfig:
@@ -92,3 +94,15 @@ def preset(name: str) -> RunConfig:
     if name not in PRESETS:
         raise ValueError(f"preset {name}: unknown.{closest(name, PRESETS)} Available: {', '.join(PRESETS)}")
     return PRESETS[name]()
+
+
+def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
+    """Training of ``task``, sized for two CPU cores; raises ValueError with the choices."""
+    if task not in TASKS:
+        raise ValueError(f"task {task}: unknown.{closest(task, TASKS)} Available: {', '.join(TASKS)}")
+    shared = {"rollout_steps": 8, "deterministic_share": 0.0, "value_lr": 3e-4, "diversity_weight": 0.0, "policy_lr_end": 3e-5, "discount": 0.99}
+    if from_scratch:  # what pretraining uses
+        ppo = PpoConfig(num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, **shared)
+        return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
+    ppo = PpoConfig(num_epochs=4, minibatch_size=2048, action_std=0.15, policy_lr=2e-4, **shared)
+    return TaskRunConfig(task=task, train=TaskTrainConfig(max_samples=16_000_000, max_minutes=30.0, ppo=ppo))

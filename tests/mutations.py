@@ -111,12 +111,12 @@ MUTATIONS = [
     Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
     Mutation("ase/ppo.py", "module.parameters(), config.max_grad_norm)", "module.parameters(), 1e9)", PPO),
     # Pre-training
-    Mutation("ase/pretrain.py", "learner.latents.age >= history", "learner.latents.age >= history - 1", PRETRAIN),
-    Mutation("ase/pretrain.py", "learner.obs_normalizer(step.obs[ended])", "learner.obs_normalizer(obs[ended])", PRETRAIN),
-    Mutation("ase/pretrain.py", "mean + noise * stochastic.unsqueeze(-1)", "mean + noise", PRETRAIN),
-    Mutation("ase/pretrain.py", "switch = torch.cat((switch, ids)).unique()", "switch = switch.unique()", PRETRAIN),
-    Mutation("ase/pretrain.py", "next_value = torch.where(rollout.truncated, rollout.end_value, next_value)", "next_value = next_value.clone()", PRETRAIN),
-    Mutation("ase/pretrain.py", "rollout.terminated, rollout.truncated, config", "rollout.truncated, rollout.terminated, config", PRETRAIN),
+    Mutation("ase/collect.py", "learner.latents.age >= history", "learner.latents.age >= history - 1", PRETRAIN),
+    Mutation("ase/collect.py", "learner.obs_normalizer(step.obs[ended])", "learner.obs_normalizer(obs[ended])", PRETRAIN),
+    Mutation("ase/collect.py", "mean + noise * stochastic.unsqueeze(-1)", "mean + noise", PRETRAIN),
+    Mutation("ase/collect.py", "switch = torch.cat((switch, ids)).unique()", "switch = switch.unique()", PRETRAIN),
+    Mutation("ase/actor_critic.py", "next_value = torch.where(rollout.truncated, rollout.end_value, next_value)", "next_value = next_value.clone()", PRETRAIN),
+    Mutation("ase/actor_critic.py", "rollout.terminated, rollout.truncated, self", "rollout.truncated, rollout.terminated, self", PRETRAIN),
     Mutation("ase/pretrain.py", "skill = torch.where(evidence, skill, 0.0)", "skill = skill.clone()", PRETRAIN),
     # Style
     Mutation("ase/style.py", "evidence.nonzero()", "torch.ones_like(evidence).nonzero()", STYLE),

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ase import checkpoint
+from ase.collect import collect
 from ase.losses import gaussian_log_prob
-from ase.pretrain import collect, pretrain
+from ase.pretrain import pretrain
 from ase.rollout import Rollout
 from tests.ase.toys import PointMass, Scripted, all_windows, make_learner, still, tiny_config
 
@@ -248,7 +249,7 @@ def test_advantages_use_the_value_of_the_true_next_state(monkeypatch):
         taken.append(batch)
         return {}
 
-    monkeypatch.setattr("ase.pretrain.ppo_update", spy)
+    monkeypatch.setattr("ase.actor_critic.ppo_update", spy)
     env = Scripted(3, HISTORY, terminate={(2, 1)}, truncate={(4, 2)})
     latents = {"dim": 4, "min_hold_s": 3.0, "max_hold_s": 3.0}
     learner = make_learner(env, tiny_config(ppo={"rollout_steps": 6, "lam": 0.0, "discount": 0.5, "value_hidden": (64,)}, latents=latents))

@@ -14,9 +14,9 @@ WINDOW = (2, 3)
 CONFIG = {"disc_hidden": (32,), "encoder_hidden": (32,), "disc_lr": 3e-3, "encoder_lr": 3e-3, "updates": 10, "batch_size": 128, "replay_size": 1000, "replay_push": 100}
 
 
-def make_style(latent_dim=0, seed=0, **config):
+def make_style(latent_dim=0, seed=0, anchors=None, **config):
     torch.manual_seed(seed)
-    return Style(StyleConfig(**CONFIG | config), WINDOW, latent_dim)
+    return Style(StyleConfig(**CONFIG | config), WINDOW, latent_dim, anchors=anchors)
 
 
 def gaussian(center, n=1000, seed=1):
@@ -188,3 +188,38 @@ def test_the_encoder_learns_the_clips_cells_from_the_clips():
         right.append((anchors.cell(style.encode(demos.windows)) == clips).float().mean().item())
     assert right[0] > 0.98
     assert right[1] < 0.8
+
+
+def test_a_conditional_discriminator_rewards_the_clip_that_is_asked_for():
+    """Two clips; the agent plays the first whatever it is asked for. Without the condition that is perfect style; with it, it is no success where the second is asked for."""
+    clips = torch.arange(600) % 2
+    first, second = gaussian(1.0, 600), gaussian(-1.0, 600, seed=5)
+    demos = Demonstrations(torch.where(clips[:, None, None] == 0, first, second))
+    demos.clips = clips
+    anchors, yes = Anchors(torch.tensor([-1, -1]), 4), torch.ones(600, dtype=torch.bool)
+    z = anchors.points[clips]
+    gap = {}
+    for conditional in (True, False):
+        style = make_style(latent_dim=4, anchors=anchors, conditional=conditional)
+        for _ in range(30):
+            style_update(style, log_of(first), z, yes, yes, demos, torch.Generator().manual_seed(1), bf16=False)
+        reward, _ = style.rewards(gaussian(1.0, 600, seed=7), z)
+        gap[conditional] = (reward[clips == 0].mean() / reward[clips == 1].mean()).item()
+    assert gap[True] > 2
+    assert gap[False] == pytest.approx(1.0, abs=0.2)
+
+
+def test_replayed_windows_keep_the_clip_they_were_asked_for():
+    """The agent plays what it is asked for, and then stops acting well: the discriminator must judge old windows by the clip asked for then."""
+    anchors, yes = Anchors(torch.tensor([-1, -1]), 4), torch.ones(100, dtype=torch.bool)
+    style = make_style(latent_dim=4, anchors=anchors, conditional=True, replay_push=100)
+    clips = torch.arange(100) % 2
+    windows = clips.float()[:, None, None].expand(100, *WINDOW)
+    style_update(style, log_of(windows), anchors.points[clips], yes, yes, Demonstrations(windows), torch.Generator().manual_seed(0), bf16=False)
+    drawn, tags = style.replay.sample(500, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn[:, 0, 0].long(), tags)
+    assert 0.3 < tags.float().mean() < 0.7
+
+
+def test_without_cells_the_condition_is_ignored():
+    assert not make_style(latent_dim=4, conditional=True).conditional

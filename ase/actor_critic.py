@@ -1,0 +1,163 @@
+"""`ActorCritic`: policy and value with all that training them needs, and how an iteration's data improve them. Both training stages build on it.
+
+Shapes: ``T`` rollout steps, ``N`` environments, ``B`` batch, ``O`` observation, ``A`` action, ``Z`` latent (0 for the high-level policy).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ase.checkpoint import load_module
+from ase.distributed import average_numbers, copy_from_first, own_seed, world_size
+from ase.latents import LatentConfig, LatentSchedule
+from ase.nets import Policy, Value
+from ase.normalizer import Normalizer
+from ase.ppo import PpoBatch, PpoConfig, ppo_update
+from ase.returns import gae
+from ase.rollout import Rollout
+from ase.symmetry import Mirror
+
+
+def use_bf16(setting: str, device: torch.device) -> bool:
+    """Whether hidden layers run in bfloat16 on ``device`` under ``setting`` (auto, on, off)."""
+    if setting != "auto":
+        return setting == "on"
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+
+
+class ActorCritic:
+    """Networks, normalisers, optimisers, latents, random source and counters of one policy.
+
+    Args:
+        obs_dim, rest_action: ``O``, and ``[A]`` where the policy's mean starts. squash: the mean goes through tanh (see `ase.nets.Policy`).
+        mirror: makes the policy symmetric; needs latents.
+        num_envs, control_dt: for the latent schedule.
+    """
+
+    def __init__(
+        self,
+        ppo: PpoConfig,
+        latents: LatentConfig,
+        obs_dim: int,
+        rest_action: Tensor,
+        num_envs: int,
+        control_dt: float,
+        device: torch.device,
+        seed: int,
+        mirror: Mirror | None = None,
+        squash: bool = False,
+    ):
+        self.ppo, self.device = ppo, device
+        self.mirror = mirror.to(device) if mirror is not None and latents.dim else None
+        self.generator = torch.Generator(device).manual_seed(own_seed(seed))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.policy = Policy(obs_dim, latents.dim, rest_action, ppo.policy_hidden, ppo.action_std, self.mirror, squash).to(device)
+            self.value = Value(obs_dim, latents.dim, ppo.value_hidden, self.mirror).to(device)
+        self.obs_normalizer = Normalizer(obs_dim).to(device)
+        self.return_normalizer = Normalizer(1, limit=10.0).to(device)
+        self.policy_opt = torch.optim.Adam(self.policy.parameters(), ppo.policy_lr, fused=True)
+        self.value_opt = torch.optim.Adam(self.value.parameters(), ppo.value_lr, fused=True)
+        self.latents = LatentSchedule(latents, num_envs, control_dt, self.generator)
+        self.noise_free = torch.rand(num_envs, generator=self.generator, device=device) < ppo.deterministic_share
+        self.samples, self.iteration, self.seconds = 0, 0, 0.0
+        copy_from_first(ActorCritic.modules(self).values())
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
+        """The mean action ``[B, A]`` in raw observations ``[B, O]`` under latents ``[B, Z]``."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return self.policy(self.obs_normalizer(obs), z)
+
+    def update_obs_statistics(self, obs: Tensor) -> None:
+        """Merges observations ``[..., O]`` into the normaliser; with symmetry their mirror images, too, so that mirroring and normalising commute."""
+        self.obs_normalizer.update(obs if self.mirror is None else torch.stack((obs, self.mirror.obs(obs))))
+
+    def switch_latents(self, env_ids: Tensor) -> None:
+        """New latents for ``env_ids [n]``, each hold acted with or without noise."""
+        self.latents.switch(env_ids)
+        draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
+        self.noise_free[env_ids] = draw < self.ppo.deterministic_share
+
+    def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
+        """Told of ``env_ids [n]`` that have just started on ``clip_ids [n]`` (-1: on none) with windows ``[n, H, F]``; nothing to do here."""
+
+    @torch.no_grad()
+    def values(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
+        """Values ``[B]``, in units of reward, of normalised observations ``[B, O]`` under latents ``[B, Z]``."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return self.return_normalizer.inverse(self.value(obs, z).unsqueeze(-1)).squeeze(-1)
+
+    def improve(self, rollout: Rollout, reward: Tensor, obs: Tensor, progress: float, bf16: bool) -> dict[str, float]:
+        """One iteration's learning from ``rollout`` with rewards ``[T, N]``, which ended in raw observations ``obs [N, O]``.
+
+        Normalisers are frozen meanwhile and refreshed once, at the end. ``progress`` (0 to 1) through the training sets the step size.
+        """
+        flat_obs, z = self.obs_normalizer(rollout.flat("obs")), rollout.flat("z")
+        value = self.values(flat_obs, z, bf16).view_as(reward)
+        last = self.values(self.obs_normalizer(obs), self.latents.z, bf16)
+        next_value = torch.cat((value[1:], last.unsqueeze(0)))
+        next_value = torch.where(rollout.truncated, rollout.end_value, next_value)  # the value of the true next state at a time limit
+        advantage = gae(reward, value, next_value, rollout.terminated, rollout.truncated, self.ppo.discount, self.ppo.lam)
+        returns = (advantage + value).flatten()
+        self.policy_opt.param_groups[0]["lr"] = self.ppo.policy_lr_at(progress)
+        if not self.samples:
+            self.return_normalizer.update(returns.unsqueeze(-1))
+        target = self.return_normalizer(returns.unsqueeze(-1)).squeeze(-1)
+        batch = PpoBatch(flat_obs, z, rollout.flat("action"), rollout.flat("log_prob"), rollout.flat("stochastic"), advantage.flatten(), target)
+        metrics = ppo_update(self.policy, self.value, self.policy_opt, self.value_opt, batch, self.ppo, self.generator, bf16)
+        self.update_obs_statistics(rollout.flat("obs"))
+        self.return_normalizer.update(returns.unsqueeze(-1))
+        return metrics | {"reward/total": float(reward.mean()), "value/explained": float(1 - advantage.var() / returns.var().clamp_min(1e-8))}
+
+    def end_iteration(self, metrics: dict[str, float], rollout: Rollout, started: float, acted: float, steps_each: int = 1) -> dict[str, float]:
+        """Moves the counters past an iteration that began at ``started`` and acted until ``acted`` (`time.perf_counter`); returns the ranks' mean metrics, with times.
+
+        ``steps_each``: control steps in one step of the rollout; samples are counted in control steps.
+        """
+        elapsed, count = time.perf_counter() - started, rollout.terminated.numel() * steps_each * world_size()
+        metrics = average_numbers(metrics | {"time/act_s": acted - started, "time/update_s": elapsed - (acted - started), "time/iteration_s": elapsed})
+        self.samples += count
+        self.iteration += 1
+        self.seconds += metrics["time/iteration_s"]
+        return metrics | {"time/samples_per_s": count / metrics["time/iteration_s"]}
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """The parts that a trained policy consists of, by name."""
+        return {"policy": self.policy, "value": self.value, "obs_normalizer": self.obs_normalizer, "return_normalizer": self.return_normalizer}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"policy": self.policy_opt, "value": self.value_opt}
+
+    def shared_state(self) -> dict[str, Any]:
+        """Nested dict of tensors: what is equal on all ranks."""
+        return {
+            "modules": {name: module.state_dict() for name, module in self.modules().items()},
+            "optimizers": {name: {str(k): dict(v) for k, v in optimizer.state_dict()["state"].items()} for name, optimizer in self.optimizers().items()},
+            "counters": torch.tensor([float(self.samples), float(self.iteration), self.seconds], dtype=torch.float64),
+        }
+
+    def own_state(self) -> dict[str, Any]:
+        """Nested dict of tensors: what is this rank's own. With `shared_state`, all that is needed to continue bit for bit."""
+        return {"latents": self.latents.state_dict(), "noise_free": self.noise_free, "generator": self.generator.get_state()}
+
+    def load_shared_state(self, saved: dict[str, Any]) -> None:
+        """Restores `shared_state`."""
+        for name, module in self.modules().items():
+            load_module(module, saved["modules"].get(name, {}), name)
+        for name, optimizer in self.optimizers().items():
+            fresh = optimizer.state_dict()
+            fresh["state"] = {int(k): dict(v) for k, v in saved["optimizers"].get(name, {}).items()}
+            optimizer.load_state_dict(fresh)
+        samples, iteration, self.seconds = saved["counters"].tolist()
+        self.samples, self.iteration = int(samples), int(iteration)
+
+    def load_own_state(self, saved: dict[str, Any]) -> None:
+        """Restores `own_state`."""
+        self.latents.load_state_dict(saved["latents"])
+        self.noise_free = saved["noise_free"].to(self.device).clone()
+        self.generator.set_state(saved["generator"])

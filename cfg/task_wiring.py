@@ -1,0 +1,90 @@
+"""Objects of high-level training and of controllers, from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ase import checkpoint
+from ase.actor_critic import ActorCritic, use_bf16
+from ase.latents import LatentConfig
+from ase.learner import Learner
+from ase.run_folder import CONTROLLER
+from cfg.load import from_dict
+from cfg.schema import RunConfig, TaskRunConfig
+from cfg.wiring import load_policy, load_skills, load_world, make_env
+from envs.character import Character
+from envs.resets import StartMix
+from envs.skill_env import SkillEnv
+from envs.task_env import TaskEnv
+from envs.tasks import make_task
+from motions.library import MotionLibrary
+
+
+@dataclass(frozen=True)
+class TaskWorld:
+    """What a task needs that is loaded once: the skills' settings and low-level learner (their networks), character and clips."""
+
+    config: TaskRunConfig
+    skills: RunConfig
+    low: Learner
+    character: Character
+    library: MotionLibrary
+
+    def make_env(self, num_envs: int, seed: int, start: StartMix | None = None, terminate_on_fall: bool = True) -> SkillEnv | TaskEnv:
+        """Characters with the task; their actions are latents, or joint targets from scratch. They begin as the run's settings say, or as ``start``."""
+        config = self.config
+        settings = replace(self.skills.env, num_envs=num_envs, episode_length_s=config.episode_length_s, start=start or config.start, terminate_on_fall=terminate_on_fall)
+        humanoid = make_env(replace(self.skills, physics=config.physics), self.character, self.library, seed, settings)
+        generator = torch.Generator(self.library.device).manual_seed(seed + 1)
+        env = TaskEnv(humanoid, make_task(config.task, config.tasks, self.character, num_envs, settings.control_dt, generator))
+        if config.from_scratch:
+            return env
+        bf16 = use_bf16(config.train.bf16, self.library.device)
+        return SkillEnv(env, lambda obs, z: self.low.act(obs, z, bf16), lambda windows: self.low.style.likeness(windows, bf16), self.skills.train.latents.dim, config.skill)
+
+    def make_learner(self, env: SkillEnv | TaskEnv) -> ActorCritic:
+        """A fresh high-level policy (from scratch: one that acts with joint targets)."""
+        config, scratch = self.config, isinstance(env, TaskEnv)
+        ppo = config.train.ppo if isinstance(env, TaskEnv) else replace(config.train.ppo, discount=config.train.ppo.discount**env.config.hold_steps)
+        dt = self.skills.env.control_dt * self.steps_each
+        return ActorCritic(ppo, LatentConfig(dim=0), env.obs_dim, env.rest_action, env.num_envs, dt, env.device, config.seed, squash=not scratch)
+
+    @property
+    def steps_each(self) -> int:
+        """Control steps in one step of the policy that is trained."""
+        return 1 if self.config.from_scratch else self.config.skill.hold_steps
+
+
+def load_task_world(config: TaskRunConfig, skills_folder: Path) -> TaskWorld:
+    """Everything that training or watching ``config`` needs, with skills from a folder; sets torch's threads.
+
+    Raises:
+        ValueError: no skills there, or skills without latents.
+    """
+    found, tree = load_skills(skills_folder, config.clips_dir)
+    skills = replace(found, device=config.device, physics=config.physics, num_threads=config.num_threads)
+    if not skills.train.latents.dim:
+        raise ValueError(f"skills {skills_folder}: preset {skills.preset}: has no latents; expected skills trained with them, such as preset locomotion")
+    character, library = load_world(skills)
+    small = make_env(skills, character, library, 0, replace(skills.env, num_envs=1))
+    config = replace(config, skill=replace(config.skill, discount=config.train.ppo.discount))
+    return TaskWorld(config, skills, load_policy(skills, tree, small, skills_folder), character, library)
+
+
+def load_controller(run: Path, clips_dir: str = "", device: str = "auto", physics: str = "auto") -> tuple[TaskWorld, Callable[[Tensor], Tensor]]:
+    """A trained task's world and its policy: actions ``[N, A]`` from observations ``[N, O]``."""
+    tree, info = checkpoint.load(run / CONTROLLER, "controller")
+    config = from_dict(TaskRunConfig, info["config"], f"checkpoint {run / CONTROLLER}")
+    config = replace(config, device=device, physics=physics, **({"clips_dir": clips_dir} if clips_dir else {}))
+    folder = Path(config.skills)
+    world = load_task_world(config, run if (run / "skills.safetensors").is_file() else folder)
+    learner = world.make_learner(world.make_env(1, 0))
+    for name, module in learner.modules().items():
+        checkpoint.load_module(module, tree.get(name, {}), f"{run}: {name}")
+    z = torch.zeros(1, 0, device=learner.device)
+    return world, lambda obs: learner.act(obs, z.expand(len(obs), 0))
