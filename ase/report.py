@@ -117,3 +117,13 @@ def measures_table(measures: dict[str, Any], title: str) -> Table:
         elif not isinstance(value, dict | list):
             table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
     return table
+
+
+def task_table(measures: dict[str, Any], title: str) -> Table:
+    """What `ase.evaluate_task` returns, for people."""
+    table = Table(title=f"{title}: {measures['task']}, {measures['seeds']} x {measures['episodes']} episodes of {measures['seconds']:g} s", show_header=False)
+    for key, value in measures.items():
+        if isinstance(value, dict):
+            table.add_row(key, f"{value['mean']:.3f} ± {value['std']:.3f}")
+    table.add_row("diverged", str(measures["diverged"]))
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
@@ -100,9 +101,9 @@ def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
     """Training of ``task``, sized for two CPU cores; raises ValueError with the choices."""
     if task not in TASKS:
         raise ValueError(f"task {task}: unknown.{closest(task, TASKS)} Available: {', '.join(TASKS)}")
-    shared = {"rollout_steps": 8, "deterministic_share": 0.0, "value_lr": 3e-4, "diversity_weight": 0.0, "policy_lr_end": 3e-5, "discount": 0.99}
+    common = PpoConfig(rollout_steps=8, deterministic_share=0.0, value_lr=3e-4, diversity_weight=0.0, policy_lr_end=3e-5, discount=0.99)
     if from_scratch:  # what pretraining uses
-        ppo = PpoConfig(num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, **shared)
+        ppo = replace(common, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4)
         return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
-    ppo = PpoConfig(num_epochs=4, minibatch_size=2048, action_std=0.15, policy_lr=2e-4, **shared)
+    ppo = replace(common, num_epochs=4, minibatch_size=2048, action_std=0.15, policy_lr=2e-4)
     return TaskRunConfig(task=task, train=TaskTrainConfig(max_samples=16_000_000, max_minutes=30.0, ppo=ppo))

@@ -13,7 +13,7 @@ from ase import checkpoint
 from ase.actor_critic import ActorCritic, use_bf16
 from ase.latents import LatentConfig
 from ase.learner import Learner
-from ase.run_folder import CONTROLLER
+from ase.run_folder import CONTROLLER, SKILLS
 from cfg.load import from_dict
 from cfg.schema import RunConfig, TaskRunConfig
 from cfg.wiring import load_policy, load_skills, load_world, make_env
@@ -35,10 +35,10 @@ class TaskWorld:
     character: Character
     library: MotionLibrary
 
-    def make_env(self, num_envs: int, seed: int, start: StartMix | None = None, terminate_on_fall: bool = True) -> SkillEnv | TaskEnv:
-        """Characters with the task; their actions are latents, or joint targets from scratch. They begin as the run's settings say, or as ``start``."""
+    def make_env(self, num_envs: int, seed: int, start: StartMix | None = None, episode_length_s: float = 0.0) -> SkillEnv | TaskEnv:
+        """Characters with the task; their actions are latents, or joint targets from scratch. Starts and length of episodes are the run's if not given."""
         config = self.config
-        settings = replace(self.skills.env, num_envs=num_envs, episode_length_s=config.episode_length_s, start=start or config.start, terminate_on_fall=terminate_on_fall)
+        settings = replace(self.skills.env, num_envs=num_envs, episode_length_s=episode_length_s or config.episode_length_s, start=start or config.start)
         humanoid = make_env(replace(self.skills, physics=config.physics), self.character, self.library, seed, settings)
         generator = torch.Generator(self.library.device).manual_seed(seed + 1)
         env = TaskEnv(humanoid, make_task(config.task, config.tasks, self.character, num_envs, settings.control_dt, generator))
@@ -46,6 +46,11 @@ class TaskWorld:
             return env
         bf16 = use_bf16(config.train.bf16, self.library.device)
         return SkillEnv(env, lambda obs, z: self.low.act(obs, z, bf16), lambda windows: self.low.style.likeness(windows, bf16), self.skills.train.latents.dim, config.skill)
+
+    @staticmethod
+    def tally(env: SkillEnv | TaskEnv) -> TaskEnv:
+        """The part of ``env`` that counts what was achieved."""
+        return env.env if isinstance(env, SkillEnv) else env
 
     def make_learner(self, env: SkillEnv | TaskEnv) -> ActorCritic:
         """A fresh high-level policy (from scratch: one that acts with joint targets)."""
@@ -80,9 +85,8 @@ def load_controller(run: Path, clips_dir: str = "", device: str = "auto", physic
     """A trained task's world and its policy: actions ``[N, A]`` from observations ``[N, O]``."""
     tree, info = checkpoint.load(run / CONTROLLER, "controller")
     config = from_dict(TaskRunConfig, info["config"], f"checkpoint {run / CONTROLLER}")
-    config = replace(config, device=device, physics=physics, **({"clips_dir": clips_dir} if clips_dir else {}))
-    folder = Path(config.skills)
-    world = load_task_world(config, run if (run / "skills.safetensors").is_file() else folder)
+    config = replace(config, device=device, physics=physics, clips_dir=clips_dir or config.clips_dir)
+    world = load_task_world(config, run if (run / SKILLS).is_file() else Path(config.skills))
     learner = world.make_learner(world.make_env(1, 0))
     for name, module in learner.modules().items():
         checkpoint.load_module(module, tree.get(name, {}), f"{run}: {name}")

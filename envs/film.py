@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from envs.character import Character
+from envs.marker import Marker
 from envs.render import FOVY_DEG, GHOST, Camera, Picture, Renderer, Tint
 from envs.state import StateCodec
 from motions.rotations import heading
@@ -27,6 +28,7 @@ MARGIN = 0.94  # no pose leaves this share of the picture's width and height
 ELEVATION_DEG = -10.0
 GAP_PX = 4
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
+Markers = Sequence[Sequence[Marker]]  # of each frame
 PAPER, INK = (250, 250, 250), (28, 34, 42)
 
 
@@ -96,19 +98,20 @@ def beside(qpos: ArrayLike, other: ArrayLike, gap_m: float = 1.0, view_deg: floa
     return np.stack((first, second), axis=1)
 
 
-def film(renderer: Renderer, qpos: ArrayLike, fps: float = 30.0, tints: Sequence[Tint] = (None, GHOST), view_deg: float = 120.0) -> Iterator[Picture]:
-    """The pictures of a motion ``[T, nq]`` or ``[T, k, nq]``, one at a time. Several motions may be filmed with one renderer at once."""
+def film(renderer: Renderer, qpos: ArrayLike, fps: float = 30.0, tints: Sequence[Tint] = (None, GHOST), view_deg: float = 120.0, markers: Markers = ()) -> Iterator[Picture]:
+    """The pictures of a motion ``[T, nq]`` or ``[T, k, nq]``, with each frame's markers, one at a time. Several motions may be filmed with one renderer at once."""
     poses = motion_of(renderer.character, qpos)
-    for pose, camera in zip(poses, follow(renderer.character, poses, fps, renderer.width / renderer.height, view_deg), strict=True):
-        yield renderer.frame(pose, camera, tints)
+    for k, camera in enumerate(follow(renderer.character, poses, fps, renderer.width / renderer.height, view_deg)):
+        yield renderer.frame(poses[k], camera, tints, markers[k] if markers else ())
 
 
-def motion_strip(renderer: Renderer, qpos: ArrayLike, count: int = 6, fps: float = 30.0, title: str | None = None, view_deg: float = 120.0) -> Picture:
-    """``count`` pictures at equal times from the first frame of a motion ``[T, nq]`` or ``[T, k, nq]`` to its last, side by side with their times."""
+def motion_strip(renderer: Renderer, qpos: ArrayLike, count: int = 6, fps: float = 30.0, title: str | None = None, view_deg: float = 120.0, markers: Markers = ()) -> Picture:
+    """``count`` pictures at equal times from the first frame of a motion ``[T, nq]`` or ``[T, k, nq]`` to its last, with each frame's markers, side by side with their times."""
     poses = motion_of(renderer.character, qpos)
     cameras = follow(renderer.character, poses, fps, renderer.width / renderer.height, view_deg)
     chosen = np.linspace(0, len(poses) - 1, count).round().astype(int)
-    return strip([renderer.frame(poses[k], cameras[k], (None, GHOST)) for k in chosen], [f"{k / fps:.2f} s" for k in chosen], title)
+    pictures = [renderer.frame(poses[k], cameras[k], (None, GHOST), markers[k] if markers else ()) for k in chosen]
+    return strip(pictures, [f"{k / fps:.2f} s" for k in chosen], title)
 
 
 def trail(renderer: Renderer, qpos: ArrayLike, count: int = 6, view_deg: float = 90.0) -> Picture:

@@ -1,6 +1,6 @@
 """Characters acting under a policy, recorded for pictures.
 
-Shapes: ``T`` control steps, ``L`` characters, each under a latent of its own.
+Shapes: ``T`` control steps, ``L`` characters, each under a latent or with a target of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from torch import Tensor
 
 from envs.film import beside, film, grid
 from envs.humanoid import HumanoidEnv
+from envs.marker import Marker
 from envs.render import Picture, Renderer
+from envs.skill_env import SkillEnv
+from envs.task_env import TaskEnv
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,52 @@ def record_skills(env: HumanoidEnv, act: Callable[[Tensor], Tensor], judge: Call
     return SkillRecording(np.stack(qpos), reference, torch.stack(pose), torch.stack(style).mean(0), fell, 1 / dt)
 
 
-def skill_frames(recording: SkillRecording, captions: Sequence[str], renderer: Renderer, columns: int) -> Iterator[Picture]:
+@dataclass(frozen=True)
+class TaskRecording:
+    """Attributes:
+    qpos: ``[T, L, nq]``. markers: ``[L][T]`` what shows the targets. normalized_return: ``[L]``. fell: ``[L]``. fps: control steps a second.
+    """
+
+    qpos: NDArray[np.float32]
+    markers: list[list[list[Marker]]]
+    normalized_return: Tensor
+    fell: Tensor
+    fps: float
+
+    @property
+    def motions(self) -> list[NDArray]:
+        """Each character's motion ``[T, nq]``."""
+        return [self.qpos[:, k] for k in range(self.qpos.shape[1])]
+
+
+@torch.no_grad()
+def record_task(env: SkillEnv | TaskEnv, act: Callable[[Tensor], Tensor], seconds: float) -> TaskRecording:
+    """Lets every character of ``env`` pursue its targets for ``seconds`` with ``act``, actions from observations; who falls stays down."""
+    tasks = env.env if isinstance(env, SkillEnv) else env
+    dt, count, task = tasks.config.control_dt, env.num_envs, tasks.task
+    steps, obs = round(seconds / dt), env.reset()
+    qpos: list[NDArray[np.float32]] = []
+    markers: list[list[list[Marker]]] = [[] for _ in range(count)]
+    fell = torch.zeros(count, dtype=torch.bool, device=env.device)
+
+    def watch() -> None:
+        qpos.append(tasks.physics.qpos.cpu().numpy().copy())
+        for k in range(count):
+            markers[k].append(task.markers(k, tasks.env.state))
+
+    while len(qpos) < steps:
+        if isinstance(env, SkillEnv):
+            step = env.step(act(obs), watch)
+        else:
+            step = env.step(act(obs))
+            watch()
+        obs, fell = step.obs, fell | step.terminated
+    return TaskRecording(np.stack(qpos), markers, tasks.task_return.clone() / len(qpos), fell, 1 / dt)
+
+
+def skill_frames(recording: SkillRecording | TaskRecording, captions: Sequence[str], renderer: Renderer, columns: int) -> Iterator[Picture]:
     """Pictures of all characters side by side with captions, one a control step."""
-    films = [film(renderer, motion, recording.fps) for motion in recording.motions]
+    shown = recording.markers if isinstance(recording, TaskRecording) else [()] * len(captions)
+    films = [film(renderer, motion, recording.fps, markers=marks) for motion, marks in zip(recording.motions, shown, strict=True)]
     for pictures in zip(*films, strict=True):
         yield grid(pictures, columns, captions)

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from envs.character import Character
+from envs.marker import Marker
 
 log = logging.getLogger(__name__)
 Picture = NDArray[np.uint8]
@@ -64,8 +65,8 @@ class Renderer(Protocol):
     width: int
     height: int
 
-    def frame(self, qpos: ArrayLike, camera: Camera, tints: Sequence[Tint] = ()) -> Picture:
-        """One picture of the poses ``qpos [nq]`` or ``[k, nq]``; ``tints`` colours the first characters and leaves the others as they are."""
+    def frame(self, qpos: ArrayLike, camera: Camera, tints: Sequence[Tint] = (), markers: Sequence[Marker] = ()) -> Picture:
+        """One picture of the poses ``qpos [nq]`` or ``[k, nq]`` and of ``markers``; ``tints`` colours the first characters and leaves the others as they are."""
 
     def close(self) -> None:
         """Frees what the renderer holds."""
@@ -132,6 +133,17 @@ def _hubs(model: mujoco.MjModel) -> list[tuple[int, float]]:
     return hubs
 
 
+def _draw(scene: mujoco.MjvScene, marker: Marker) -> None:
+    """Adds a marker to the scene."""
+    geom, rgba = scene.geoms[scene.ngeom], np.array([*marker.rgb, 1.0], np.float32)
+    kinds = {"arrow": mujoco.mjtGeom.mjGEOM_ARROW, "ball": mujoco.mjtGeom.mjGEOM_SPHERE, "post": mujoco.mjtGeom.mjGEOM_CYLINDER}
+    mujoco.mjv_initGeom(geom, kinds[marker.kind], np.full(3, marker.radius_m), np.array(marker.pos), np.eye(3).ravel(), rgba)
+    if marker.kind != "ball":
+        mujoco.mjv_connector(geom, kinds[marker.kind], marker.radius_m, np.array(marker.pos), np.array(marker.to))
+    geom.category, geom.specular, geom.emission = mujoco.mjtCatBit.mjCAT_DYNAMIC, 0.1, 0.3
+    scene.ngeom += 1
+
+
 class SceneRenderer:
     """MuJoCo's renderer with the model's own materials, fog and lights; the lights' directions hold for a camera that looks along +y and turn with it.
 
@@ -154,7 +166,7 @@ class SceneRenderer:
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         atexit.register(self.close)  # before the backend ends its own connection
 
-    def frame(self, qpos: ArrayLike, camera: Camera, tints: Sequence[Tint] = ()) -> Picture:
+    def frame(self, qpos: ArrayLike, camera: Camera, tints: Sequence[Tint] = (), markers: Sequence[Marker] = ()) -> Picture:
         """See `Renderer.frame`."""
         view, scene = mujoco.MjvCamera(), self._scene
         view.lookat, view.distance, view.azimuth, view.elevation = camera.lookat, camera.distance_m, camera.azimuth_deg, camera.elevation_deg
@@ -163,6 +175,8 @@ class SceneRenderer:
             for geom in scene.geoms[first : scene.ngeom] if k < len(tints) and tints[k] is not None else ():
                 if geom.category == mujoco.mjtCatBit.mjCAT_DYNAMIC:
                     geom.rgba[:3] = tinted(geom.rgba[:3], tints[k])
+        for marker in markers:
+            _draw(scene, marker)
         for geom in scene.geoms[: scene.ngeom]:
             if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
                 geom.category = mujoco.mjtCatBit.mjCAT_DECOR  # which casts no shadow: the floor's would fall on itself as noise

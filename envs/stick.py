@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 from envs.character import Character
+from envs.marker import Marker
 from envs.render import FOVY_DEG, Camera, Picture, Tint, poses_of, tinted
 
 SKY, HAZE, FLOOR, LINE, SHADE = (np.array(rgb) for rgb in ((0.55, 0.69, 0.86), (0.80, 0.86, 0.92), (0.66, 0.71, 0.76), (0.60, 0.65, 0.70), (0.44, 0.49, 0.55)))
@@ -35,7 +36,7 @@ class StickRenderer:
         pieces = np.stack((np.stack((along, across), -1), np.stack((along + 1, across), -1)), axis=1)
         self._floor = np.pad(np.concatenate((pieces, pieces[..., ::-1])), ((0, 0), (0, 0), (0, 1)))  # [n, 2, 3]
 
-    def frame(self, qpos: ArrayLike, camera: Camera, tints: Sequence[Tint] = ()) -> Picture:
+    def frame(self, qpos: ArrayLike, camera: Camera, tints: Sequence[Tint] = (), markers: Sequence[Marker] = ()) -> Picture:
         """See `envs.render.Renderer.frame`."""
         poses = poses_of(self.character, qpos)
         ends = np.concatenate([self._bones(pose) for pose in poses])  # [k * geoms, 2, 3]
@@ -45,6 +46,8 @@ class StickRenderer:
         floor = self._floor + np.round(camera.lookat * [1.0, 1.0, 0.0])
         _strokes(image, camera, floor, np.zeros(len(floor)), np.tile(LINE, (len(floor), 1)))
         _strokes(image, camera, ends * [1.0, 1.0, 0.0], radii, np.tile(SHADE, (len(ends), 1)))
+        for m in markers:
+            _strokes(image, camera, np.array([[m.pos, m.pos if m.kind == "ball" else m.to]]), np.array([m.radius_m]), np.array([m.rgb]))
         order = np.argsort(-camera.view(ends)[..., 2].mean(1))
         outlined = np.repeat(order, 2)  # each geom first as its own dark outline
         width, light = np.tile([1.0, 0.86], len(order)), np.tile([0.7, 1.0], len(order))

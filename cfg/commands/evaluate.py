@@ -5,26 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 from rich.console import Console
 
 from ase.evaluate import evaluate
-from ase.report import measures_table
+from ase.evaluate_task import over_seeds, play_episodes
+from ase.report import measures_table, task_table
+from ase.run_folder import CONTROLLER
 from cfg.cli import parse
+from cfg.task_wiring import load_controller
 from cfg.wiring import load_policy, load_skills, load_world, make_env, write_json
 from envs.demos import DemoWindows
+from envs.resets import StartMix
 
 
 @dataclass(frozen=True)
 class EvaluateArgs:
-    """Measures a run's skills: many latents, each held for a whole rollout, acting without noise.
+    """Measures what a run learned, acting without noise. Of skills: many latents, each held for a whole rollout. Of a task controller: many episodes, over seeds.
 
     Attributes:
-        run: folder that pretrain wrote, or shipped skills.
+        run: folder that pretrain or train-task wrote, or one that the suite ships.
         json: file that receives the measures.
-        latents, replicas: latents, and rollouts of each from different starts. seconds: length of a rollout. seed: of latents and starts.
-        clips_dir: folder of the clips, if not the run's. device, physics: as in pretrain.
+        latents: skills: how many. replicas: skills: rollouts of each from different starts.
+        seconds: length of a rollout; a controller's episodes are as long as in training.
+        episodes: controller: how many for each seed. seeds: controller: how many seeds.
+        seed: of latents, starts and targets; the first one of several.
+        clips_dir: folder of the clips, if not the run's.
+        device, physics: as in pretrain.
     """
 
     run: tyro.conf.Positional[Path]
@@ -32,6 +41,8 @@ class EvaluateArgs:
     latents: int = 64
     replicas: int = 4
     seconds: float = 10.0
+    episodes: int = 256
+    seeds: int = 3
     seed: int = 0
     clips_dir: str = ""
     device: str = "auto"
@@ -40,6 +51,22 @@ class EvaluateArgs:
 
 def main(args: Sequence[str]) -> None:
     given = parse(EvaluateArgs, args, "run.py evaluate")
+    for name, number in (("latents", given.latents), ("replicas", given.replicas), ("episodes", given.episodes), ("seeds", given.seeds)):
+        if number < 1:
+            raise ValueError(f"run.py evaluate: --{name}: got {number}; expected at least 1")
+    if (given.run / CONTROLLER).is_file():
+        measures = evaluate_controller(given)
+        table = task_table(measures, str(given.run))
+    else:
+        measures = evaluate_skills(given)
+        table = measures_table(measures, str(given.run))
+    Console().print(table)
+    if given.json:
+        write_json(given.json, measures)
+
+
+def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
+    """See `ase.evaluate.evaluate`."""
     config, tree = load_skills(given.run, given.clips_dir)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
@@ -50,6 +77,24 @@ def main(args: Sequence[str]) -> None:
     demos = DemoWindows(library, env.layout, settings.control_dt, settings.history)
     measures = evaluate(env, learner, demos, given.latents, given.seconds, settings.control_dt, given.seed)
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
-    Console().print(measures_table(measures, str(given.run)))
-    if given.json:
-        write_json(given.json, measures)
+    return measures
+
+
+def evaluate_controller(given: EvaluateArgs) -> dict[str, Any]:
+    """See `ase.evaluate_task.play_episodes`; episodes start in the rest pose, as in ASE."""
+    world, act = load_controller(given.run, given.clips_dir, given.device, given.physics)
+    parts, diverged = [], 0
+    for seed in range(given.seed, given.seed + given.seeds):
+        env = world.make_env(given.episodes, seed, StartMix(clip=0, default=1))
+        tally = world.tally(env)
+        parts.append(play_episodes(env, tally, act, world.low.style.likeness, tally.config.episode_steps // world.steps_each, world.steps_each))
+        diverged += env.num_diverged
+    config = world.config
+    return over_seeds(parts) | {
+        "task": config.task,
+        "from_scratch": config.from_scratch,
+        "episodes": given.episodes,
+        "seeds": given.seeds,
+        "seconds": config.episode_length_s,
+        "diverged": diverged,
+    }

@@ -10,22 +10,30 @@ import numpy as np
 import tyro
 from rich.progress import track
 
+from ase.run_folder import CONTROLLER
 from cfg.cli import parse
+from cfg.task_wiring import load_controller
 from cfg.wiring import act_out, load_policy, load_skills, load_world, make_env
+from envs.character import Character
 from envs.film import motion_strip, write_image, write_video
-from envs.recording import skill_frames
+from envs.recording import SkillRecording, TaskRecording, record_task, skill_frames
 from envs.render import make_renderer
+from envs.resets import StartMix
 
 
 @dataclass(frozen=True)
 class RenderArgs:
-    """Renders skills of a run as a video, a strip of pictures, or both.
+    """Renders what a run learned as a video, a strip of pictures, or both: skills side by side, or characters that pursue a task's targets.
 
     Attributes:
-        run: folder that pretrain wrote, or shipped skills such as ase/pretrained/locomotion.
-        out: video file (.mp4). strip: picture file (.png) with one row of frames a latent.
-        latents: how many latents side by side. seconds: length. size: pixels of one character's square. seed: draws the latents.
-        clip: start on this clip and show it beside the simulation.
+        run: folder that pretrain or train-task wrote, or one that the suite ships, such as ase/pretrained/locomotion.
+        out: video file (.mp4).
+        strip: picture file (.png) with one row of frames a character.
+        latents: skills: how many latents side by side. characters: controller: how many characters.
+        seconds: length.
+        size: pixels of one character's square.
+        seed: draws the latents or targets.
+        clip: skills: start on this clip and show it beside the simulation.
         strip_seconds: the stretch that a strip covers, from the middle on.
         clips_dir: folder of the clips, if not the run's.
     """
@@ -34,6 +42,7 @@ class RenderArgs:
     out: Path | None = None
     strip: Path | None = None
     latents: int = 6
+    characters: int = 4
     seconds: float = 10.0
     size: int = 400
     seed: int = 0
@@ -46,11 +55,7 @@ def main(args: Sequence[str]) -> None:
     given = parse(RenderArgs, args, "run.py render")
     if given.out is None and given.strip is None:
         raise ValueError("run.py render: got neither --out nor --strip; expected at least one")
-    config, tree = load_skills(given.run, given.clips_dir)
-    config = replace(config, device="cpu", physics="cpu")  # a few characters
-    character, library = load_world(config)
-    learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
-    recording, captions, _ = act_out(config, character, library, learner, given.latents, given.seconds, given.seed, given.clip)
+    character, recording, captions = record_controller(given) if (given.run / CONTROLLER).is_file() else record(given)
     if given.out:
         renderer = make_renderer(character, given.size, given.size)
         columns = next(c for c in (1, 2, 3, 4) if c * c >= len(captions) or c == 4)
@@ -61,6 +66,28 @@ def main(args: Sequence[str]) -> None:
         renderer = make_renderer(character, given.size, given.size, fine=True)
         first = len(recording.qpos) // 2
         part = slice(first, first + max(2, round(given.strip_seconds * recording.fps)))
-        rows = [motion_strip(renderer, motion[part], 8, recording.fps, text) for motion, text in zip(recording.motions, captions, strict=True)]
+        shown = recording.markers if isinstance(recording, TaskRecording) else [[] for _ in captions]
+        rows = [motion_strip(renderer, motion[part], 8, recording.fps, text, markers=marks[part]) for motion, marks, text in zip(recording.motions, shown, captions, strict=True)]
         print(f"wrote {write_image(np.concatenate(rows), given.strip)}")
         renderer.close()
+
+
+def record(given: RenderArgs) -> tuple[Character, SkillRecording, list[str]]:
+    """Skills of a run, each under a latent of its own, with captions."""
+    config, tree = load_skills(given.run, given.clips_dir)
+    config = replace(config, device="cpu", physics="cpu")  # a few characters
+    character, library = load_world(config)
+    learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
+    recording, captions, _ = act_out(config, character, library, learner, given.latents, given.seconds, given.seed, given.clip)
+    return character, recording, captions
+
+
+def record_controller(given: RenderArgs) -> tuple[Character, TaskRecording, list[str]]:
+    """A controller's characters, each with targets of its own, with captions."""
+    if given.clip:
+        raise ValueError(f"run.py render: --clip: got {given.clip} for a task controller; expected it only for skills")
+    world, act = load_controller(given.run, given.clips_dir, "cpu", "cpu")
+    env = world.make_env(given.characters, given.seed, StartMix(clip=0, default=1), episode_length_s=100 * given.seconds)
+    recording = record_task(env, act, given.seconds)
+    numbers = zip(recording.normalized_return.tolist(), recording.fell.tolist(), strict=True)
+    return world.character, recording, [f"{world.config.task}: return {value:.2f}{', fell' if fell else ''}" for value, fell in numbers]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import torch
 
 from envs.character import Character
-from envs.tasks.base import Marker, Task, TaskConfig
+from envs.tasks.base import Task, TaskConfig
 from envs.tasks.heading import Heading, HeadingConfig
 from envs.tasks.location import Location, LocationConfig
 from envs.tasks.reach import Reach, ReachConfig
 
-__all__ = ["TASKS", "Marker", "Task", "TaskConfig", "TaskSettings", "make_task"]
+__all__ = ["TASKS", "Task", "TaskConfig", "TaskSettings", "make_task"]
 TASKS = ("heading", "location", "reach")
 
 

@@ -12,21 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from envs.marker import Marker
 from motions.rotations import heading, quat_rotate, yaw_quat
 from motions.skeleton import CharacterState
-
-ROOT = 0  # index of the root among a skeleton's bodies
-
-
-@dataclass(frozen=True)
-class Marker:
-    """Something drawn where a task wants the character: ``kind`` is ``arrow`` (from ``pos`` along ``to``, metres), ``ball`` or ``post`` (a disc on the floor); world frame."""
-
-    kind: str
-    pos: tuple[float, float, float]
-    to: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    radius_m: float = 0.05
-    rgb: tuple[float, float, float] = (0.86, 0.16, 0.16)
 
 
 @dataclass(frozen=True)

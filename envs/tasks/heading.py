@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from envs.tasks.base import Marker, Task, TaskConfig, facing, in_heading, unit
+from envs.marker import Marker
+from envs.tasks.base import Task, TaskConfig, facing, in_heading, unit
 from motions.skeleton import CharacterState
 
 SPEED_SHARPNESS, SIDE_SHARE = 0.25, 0.1

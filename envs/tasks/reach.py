@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from envs.tasks.base import Marker, Task, TaskConfig, in_heading
+from envs.marker import Marker
+from envs.tasks.base import Task, TaskConfig, in_heading
 from motions.skeleton import CharacterState
 
 NEAR_M = 0.2  # success
