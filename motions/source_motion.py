@@ -5,9 +5,13 @@ Shapes: ``T`` frames, ``J`` joints of the source skeleton.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from motions.rotations import quat_mul, quat_rotate
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,8 @@ class SourceMotion:
         root_pos: ``[T, 3]`` world.
         local_quat: ``[T, J, 4]`` child to parent frame, the root's to the world; None where only places were recorded (keypoints).
         world_pos: ``[T, J, 3]`` where each joint is.
-        forward: unit vector ``[3]`` that the skeleton's rest pose faces, in the root's frame.
+        forward: unit vector ``[3]`` that the skeleton's rest pose faces, in the root's frame; readers turn the rest pose so that it stands along z and this is +x.
+            For key points: what the first frame faces, in the world.
         notes: one line for each thing that was detected or assumed (unit, up axis, forward, frames cut).
         source, license: where it comes from and under which terms.
     """
@@ -39,3 +44,14 @@ class SourceMotion:
     notes: tuple[str, ...] = ()
     source: str = ""
     license: str = ""
+
+
+def world_poses(parents: Sequence[int], offsets: np.ndarray, root_pos: np.ndarray, local_quat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Forward kinematics: places ``[T, J, 3]`` and orientations ``[T, J, 4]`` in the world, from offsets ``[J, 3]`` or ``[T, J, 3]`` and the fields above."""
+    turns, moves = torch.from_numpy(local_quat), torch.from_numpy(np.broadcast_to(offsets, (*local_quat.shape[:2], 3)).copy())
+    pos, quat = [torch.from_numpy(root_pos)], [turns[:, 0]]
+    for k in range(1, len(parents)):
+        above = parents[k]
+        pos.append(pos[above] + quat_rotate(quat[above], moves[:, k]))
+        quat.append(quat_mul(quat[above], turns[:, k]))
+    return torch.stack(pos, 1).numpy(), torch.stack(quat, 1).numpy()

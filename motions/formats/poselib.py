@@ -1,20 +1,19 @@
 """Poselib ``.npy``: a pickled dictionary with local rotations ``xyzw`` and a root translation, z-up, on the 15 bodies of the AMP humanoid.
 
-The pickle is read by an unpickler that rebuilds arrays and plain containers and refuses everything else before it is called.
+The pickle is read by `motions.formats.files`, which rebuilds arrays and plain containers and refuses everything else before it is called.
 """
 
 from __future__ import annotations
 
 import logging
-import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
 from motions.check import drop_duplicate_frames
 from motions.clip import Clip, make_clip
+from motions.formats.files import NoMotionError, read_npy
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +32,6 @@ _JOINTS = {
     "left_shin": "left_knee",
     "left_foot": "left_ankle",
 }
-_ALLOWED = ("collections.OrderedDict", "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar")
-_BROKEN = (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError, MemoryError, OverflowError, ImportError)
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy.core.", "numpy._core.")  # its name before numpy 2
-        if f"{module}.{name}" not in _ALLOWED:
-            raise pickle.UnpicklingError(f"pickled class {module}.{name}: not allowed; expected arrays and plain containers. Available: {', '.join(_ALLOWED)}")
-        return super().find_class(module, name)
 
 
 def load(path: str | Path, name: str = "", source: str = "", license: str = "") -> Clip:
@@ -53,12 +42,12 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "") 
         ValueError: missing or broken file, a pickle that holds more than arrays, no motion, or a body that is not there; the message names file and field.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = _read(file)
-    except _BROKEN as error:
-        raise ValueError(f"{path}: not a poselib motion: {error}") from None
+    data = read_npy(path, "a poselib motion")
+    if isinstance(data, np.ndarray):
+        raise ValueError(f"{path}: not a poselib motion: got an array {data.shape} of {data.dtype}; expected one pickled object")
     kind = data.get("__name__") if isinstance(data, dict) else type(data).__name__
+    if kind in ("SkeletonState", "SkeletonTree"):
+        raise NoMotionError(f"{path}: content: got {kind}, a single pose; expected a SkeletonMotion")
     if kind != "SkeletonMotion":
         raise ValueError(f"{path}: content: got {kind}; expected a SkeletonMotion")
     try:
@@ -94,13 +83,3 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "") 
     note = f"copied frames dropped, {clip.fps:g} -> {halved.fps:g} Hz"
     log.warning("clip %s: every second frame repeats the one before: %s", clip.name, note)
     return replace(halved, source=f"{halved.source} ({note})")
-
-
-def _read(file: BinaryIO) -> Any:
-    """The object in a ``.npy`` file that holds one pickled object."""
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    if shape != () or dtype != np.dtype(object):
-        raise ValueError(f"got an array {shape} of {dtype}; expected one pickled object")
-    return _ArrayUnpickler(file).load().item()

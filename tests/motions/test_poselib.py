@@ -104,7 +104,7 @@ def test_a_malicious_pickle_is_refused_before_anything_runs(tmp_path, motion, mo
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"__name__": "SkeletonState"}, "content: got SkeletonState; expected a SkeletonMotion"),
+        ({"__name__": "SkeletonState"}, "content: got SkeletonState, a single pose; expected a SkeletonMotion"),
         ({"fps": None}, "fps: got None; expected one number"),
         ({"is_local": False}, "is_local: got False; expected rotations relative to the parent body"),
         ({"rotation": {"arr": np.zeros((10, 14, 4))}}, r"rotation: got shape \(10, 14, 4\) of float64; expected \[T, 15, 4\] of floats"),

@@ -1,0 +1,175 @@
+"""Reading files that nobody vouches for: text, plain arrays, and pickles of which only arrays and plain containers are rebuilt.
+
+Sizes that a file claims are compared with the file before memory is taken; nothing that is loaded is ever executed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+MAX_BYTES = 512 * 2**20  # of a file, and of an array in one
+ALLOWED = ("collections.OrderedDict", "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar", "numpy._core.numeric._frombuffer")
+BROKEN = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError),
+    *(MemoryError, OverflowError, ImportError, NotImplementedError, RecursionError, SyntaxError, BufferError),
+)
+
+
+class NoMotionError(ValueError):
+    """A file that is no motion and does not claim to be one: a folder's import passes over it."""
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Rebuilds arrays and plain containers; everything else is refused before it is called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy.core.", "numpy._core.")  # its name before numpy 2
+        if f"{module}.{name}" not in ALLOWED:
+            raise pickle.UnpicklingError(f"pickled class {module}.{name}: not allowed; expected arrays and plain containers. Available: {', '.join(ALLOWED)}")
+        return {"_reconstruct": _empty_array, "ndarray": _NoArray}.get(name) or super().find_class(module, name)
+
+
+class _NoArray:
+    """Stands for ``numpy.ndarray`` in a pickle, which names it only to say what to rebuild: calling it could take any amount of memory."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        raise pickle.UnpicklingError("pickled call of numpy.ndarray: not allowed; expected arrays with their contents")
+
+
+def _empty_array(_: Any, shape: Any, dtype: Any) -> np.ndarray:
+    """An array without elements, which the pickle then fills."""
+    return np.ndarray((0,), dtype)
+
+
+def check_size(path: Path) -> None:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"got {path.stat().st_size / 2**20:.0f} MiB; expected at most {MAX_BYTES / 2**20:.0f} MiB")
+
+
+def read_text(path: Path, what: str) -> str:
+    """The file as text (UTF-8, with or without a mark, else Latin-1), line ends made one character.
+
+    Raises:
+        ValueError: missing, too large, or binary.
+    """
+    try:
+        check_size(path)
+        data = path.read_bytes()
+        if b"\0" in data:
+            raise ValueError("got zero bytes; expected text")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not {what}: {error}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """The contents of a JSON file; raises ValueError for none."""
+    try:
+        return json.loads(read_text(path, what))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not {what}: {error}; expected JSON") from None
+
+
+def read_pickle(path: Path, what: str) -> Any:
+    """The object in a pickle file, of arrays and plain containers.
+
+    Raises:
+        ValueError: missing or broken, or it holds anything else.
+    """
+    try:
+        check_size(path)
+        with path.open("rb") as file:
+            return ArrayUnpickler(file).load()
+    except BROKEN as error:
+        raise ValueError(f"{path}: not {what}: {error}") from None
+
+
+def read_npy(path: Path, what: str) -> Any:
+    """The array in a ``.npy`` file, or the one pickled object in it.
+
+    Raises:
+        ValueError: missing or broken, or the pickle holds more than arrays and plain containers.
+    """
+    try:
+        check_size(path)
+        with path.open("rb") as file:
+            return _array(file, path.stat().st_size)
+    except BROKEN as error:
+        raise ValueError(f"{path}: not {what}: {error}") from None
+
+
+def read_npz(path: Path, what: str) -> dict[str, Any]:
+    """The arrays in a ``.npz`` file by name; pickled members are rebuilt like those of `read_npy`.
+
+    Raises:
+        ValueError: missing or broken, a member that unpacks to more than a reader may take, or a pickle that holds more than arrays and plain containers.
+    """
+    try:
+        check_size(path)
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
+            if sum(m.file_size for m in members) > MAX_BYTES:
+                raise ValueError(f"unpacks to {sum(m.file_size for m in members) / 2**20:.0f} MiB; expected at most {MAX_BYTES / 2**20:.0f} MiB")
+            return {m.filename.removesuffix(".npy"): _array(io.BytesIO(archive.read(m)), m.file_size) for m in members}
+    except BROKEN as error:
+        raise ValueError(f"{path}: not {what}: {error}") from None
+
+
+def _array(file: BinaryIO, size: int) -> Any:
+    """An array from an open ``.npy`` file of ``size`` bytes, or the object pickled in it."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(file)
+    if dtype.hasobject:
+        if math.prod(shape) != 1:
+            raise ValueError(f"got an array {shape} of {dtype}; expected numbers, or one pickled object")
+        return ArrayUnpickler(file).load().item()
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"got an array {shape} of {dtype}; expected what {size} bytes can hold")
+    data = file.read(math.prod(shape) * dtype.itemsize)
+    array = np.frombuffer(data, dtype, math.prod(shape))
+    return array.reshape(shape, order="F" if fortran else "C").copy()
+
+
+def numbers(path: Path, data: dict[str, Any], field: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The field of a file as float64 with a shape in which None is any length; with shape ``()`` one number however it is wrapped.
+
+    Raises:
+        ValueError: no such field, no numbers, or another shape; names both.
+    """
+    if field not in data:
+        raise ValueError(f"{path}: field {field} is missing. Available: {', '.join(map(str, data)) or 'none'}")
+    value = data[field]
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        array = np.empty(0, dtype=object)
+    if not shape and array.size == 1:
+        array = array.reshape(())
+    if array.dtype.kind not in "fiu" or array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+        wanted = f"[{', '.join('n' if n is None else str(n) for n in shape)}] of numbers" if shape else "one number"
+        raise ValueError(f"{path}: {field}: got shape {array.shape} of {array.dtype}; expected {wanted}")
+    return array.astype(np.float64)
+
+
+def strings(path: Path, data: dict[str, Any], field: str) -> list[str]:
+    """The field of a file as a list of texts; raises ValueError for none."""
+    value = data.get(field)
+    items = np.asarray(value).reshape(-1).tolist() if isinstance(value, np.ndarray | list | tuple) else None
+    items = [v.decode("latin-1") if isinstance(v, bytes) else v for v in items] if items else []
+    if not items or not all(isinstance(v, str) for v in items):
+        raise ValueError(f"{path}: {field}: got {type(value).__name__}; expected a list of names. Available: {', '.join(map(str, data)) or 'none'}")
+    return items
