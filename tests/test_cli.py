@@ -20,33 +20,10 @@ import run
 from ase import checkpoint
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
+from tests.commands import error_line
 
 ROOT = Path(__file__).parents[1]
 FINAL = ("shared/modules/", "shared/optimizers/", "own/learner/replay/", "own/learner/latents/", "own/env/")
-
-
-@pytest.fixture(scope="module")
-def clips_dir(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    replace(sine_gait(skeleton), name="walk").save(folder / "walk.npz")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, clips_dir: Path) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir)]) == 0
-    return out
-
-
-def error_line(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """The single line that a failing command prints."""
-    capsys.readouterr()
-    assert run.main(args) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 def test_pretrain_leaves_a_complete_run(trained: Path) -> None:

@@ -80,13 +80,14 @@ class Task(ABC):
         return ended
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Targets and times, as copies."""
-        return {name: getattr(self, name).clone() for name in (*self.targets, "steps_left")}
+        """Targets, times and the random source, as copies."""
+        return {name: getattr(self, name).clone() for name in (*self.targets, "steps_left")} | {"generator": self.generator.get_state()}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
         """Restores `state_dict`."""
         for name in (*self.targets, "steps_left"):
             setattr(self, name, saved[name].to(self.device).clone())
+        self.generator.set_state(saved["generator"])
 
     def _uniform(self, n: int, low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=self.generator, device=self.device)

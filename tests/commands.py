@@ -1,0 +1,17 @@
+"""Running commands in tests."""
+
+from __future__ import annotations
+
+import pytest
+
+import run
+
+
+def error_line(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """The single line that a failing command prints."""
+    capsys.readouterr()
+    assert run.main(args) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]

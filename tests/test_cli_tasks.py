@@ -1,0 +1,101 @@
+"""The commands of high-level training, on tiny skills."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import run
+from ase import checkpoint
+from cfg.load import to_dict
+from cfg.presets import preset
+from tests.commands import error_line
+
+SMALL = ["--num-envs", "8", "--train.ppo.minibatch-size", "32", "--train.ppo.policy-hidden", "16", "--train.ppo.value-hidden", "16", "--train.ppo.rollout-steps", "4"]
+SMALL += ["--train.ppo.policy-lr-end", "0", "--num-threads", "1", "--train.bf16", "off", "--episode-length-s", "1", "--train.log-every", "1"]
+
+
+@pytest.fixture(scope="module")
+def controller(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
+    out = tmp_path_factory.mktemp("tasks") / "heading"
+    assert run.main(["train-task", "heading", "--skills", str(trained), "--out", str(out), *SMALL, "--train.max-samples", "640"]) == 0
+    return out
+
+
+def test_a_controller_is_complete_without_the_skills_it_came_from(controller: Path, trained: Path) -> None:
+    assert {"config.yaml", "checkpoint.safetensors", "controller.safetensors", "skills.safetensors"} <= {p.name for p in controller.iterdir()}
+    assert (controller / "skills.safetensors").read_bytes() == (trained / "skills.safetensors").read_bytes()
+    _, info = checkpoint.load(controller / "controller.safetensors", "controller")
+    assert info["samples"] == 640, "counted in control steps"
+    assert info["config"]["task"] == "heading"
+
+
+def test_the_skills_stay_as_they_are(controller: Path, trained: Path) -> None:
+    tree, _ = checkpoint.load(controller / "controller.safetensors", "controller")
+    assert set(tree) == {"policy", "value", "obs_normalizer", "return_normalizer"}
+
+
+def test_resume_continues_bit_for_bit(tmp_path: Path, controller: Path, trained: Path) -> None:
+    command = ["train-task", "heading", "--out", str(tmp_path / "parts"), "--skills", str(trained)]
+    assert run.main([*command, *SMALL, "--train.max-samples", "320"]) == 0
+    assert run.main([*command, "--resume", "--train.max-samples", "640"]) == 0
+    whole, parts = load_file(controller / "checkpoint.safetensors"), load_file(tmp_path / "parts" / "checkpoint.safetensors")
+    compared = [key for key in whole if key.startswith(("shared/modules/", "shared/optimizers/", "own/env/"))]
+    assert len(compared) > 40
+    for key in compared:
+        assert torch.equal(whole[key], parts[key]), key
+
+
+def test_evaluate_gives_every_measure_with_its_spread(controller: Path, tmp_path: Path) -> None:
+    out = tmp_path / "e.json"
+    assert run.main(["evaluate", str(controller), "--json", str(out), "--episodes", "8", "--seeds", "2"]) == 0
+    measures = json.loads(out.read_text())
+    for key in ("normalized_return", "success_rate", "fall_rate", "style_reward"):
+        assert set(measures[key]) == {"mean", "std", "each"}
+        assert len(measures[key]["each"]) == 2
+    assert 0 < measures["normalized_return"]["mean"] < 1
+    again = tmp_path / "again.json"
+    assert run.main(["evaluate", str(controller), "--json", str(again), "--episodes", "8", "--seeds", "1", "--seed", "1"]) == 0
+    assert json.loads(again.read_text())["normalized_return"]["each"] == measures["normalized_return"]["each"][1:]
+
+
+def test_render_shows_characters_and_targets(controller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    video, strip = tmp_path / "a.mp4", tmp_path / "a.png"
+    command = ["render", str(controller), "--out", str(video), "--strip", str(strip), "--characters", "2", "--seconds", "0.5", "--size", "64", "--strip-seconds", "0.2"]
+    assert run.main(command) == 0
+    assert video.stat().st_size > 1000
+    assert strip.stat().st_size > 1000
+
+
+def test_from_scratch_learns_joint_targets(tmp_path: Path, trained: Path) -> None:
+    out = tmp_path / "scratch"
+    assert run.main(["train-task", "location", "--from-scratch", "--skills", str(trained), "--out", str(out), *SMALL, "--train.max-samples", "128"]) == 0
+    tree, info = checkpoint.load(out / "controller.safetensors", "controller")
+    assert info["samples"] == 128
+    assert tree["policy"]["mlp.output.bias"].shape == (28,)
+    assert run.main(["evaluate", str(out), "--episodes", "4", "--seeds", "1"]) == 0
+
+
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, controller: Path, trained: Path) -> None:
+    out = str(tmp_path / "x")
+    assert "Closest: heading." in error_line(capsys, "train-task", "headin", "--out", out)
+    assert "Closest: train-task." in error_line(capsys, "train-tasks", "heading")
+    assert "holds no skills.safetensors" in error_line(capsys, "train-task", "heading", "--out", out, "--skills", str(tmp_path))
+    assert "holds a checkpoint already; expected --resume" in error_line(capsys, "train-task", "heading", "--out", str(controller), "--skills", str(trained))
+    assert "task: got location; expected heading, which it was started with" in error_line(capsys, "train-task", "location", "--out", str(controller), "--resume")
+    assert "--clip: got walk for a task controller" in error_line(capsys, "render", str(controller), "--out", out + ".mp4", "--clip", "walk")
+    assert "--seeds: got 0; expected at least 1" in error_line(capsys, "evaluate", str(controller), "--seeds", "0")
+    assert "hold_steps: got 7; expected a divisor" in error_line(capsys, "train-task", "heading", "--out", out, "--skills", str(trained), *SMALL, "--skill.hold-steps", "7")
+
+
+def test_skills_without_latents_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: Path) -> None:
+    tree, info = checkpoint.load(trained / "skills.safetensors", "skills")
+    config = to_dict(preset("walk"))
+    checkpoint.save(tmp_path / "skills.safetensors", tree, "skills", info | {"config": config})
+    line = error_line(capsys, "train-task", "heading", "--skills", str(tmp_path), "--out", str(tmp_path / "x"))
+    assert "preset walk: has no latents; expected skills trained with them, such as preset locomotion" in line
