@@ -85,6 +85,10 @@ class SkillEnv:
         """See `TaskEnv.reset`."""
         return self.env.reset(env_ids)
 
+    def reseed(self, seed: int) -> None:
+        """See `TaskEnv.reseed`."""
+        self.env.reseed(seed)
+
     def step(self, action: Tensor, watch: Callable[[], None] | None = None) -> Step:
         """``hold_steps`` control steps under latents ``action [N, Z]``, clamped to [-1, 1] and projected onto the sphere.
 

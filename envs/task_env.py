@@ -74,6 +74,11 @@ class TaskEnv:
             getattr(self, name)[ids] = 0
         return self.obs
 
+    def reseed(self, seed: int) -> None:
+        """Makes all that follows a full reset depend on ``seed`` alone."""
+        self.env.reseed(seed)
+        self.task.generator.manual_seed(seed + 1)
+
     def step(self, action: Tensor) -> Step:
         """One control step with joint targets ``action [N, A]``; nothing is reset, but targets whose time is up are replaced."""
         step = self.env.step(action)
