@@ -214,6 +214,7 @@ def save(clip: Clip, skeleton: Skeleton, path: str | Path) -> Path:
     angles = torch.rad2deg(torch.stack((z, x, y), -1)).reshape(clip.num_frames, -1).numpy()
     place = 100 * root_pos.numpy()[:, [1, 2, 0]]
     offsets = 100 * skeleton.offsets.double().numpy()[:, [1, 2, 0]]
+    offsets[0] = 0.0  # its position channels say it all
     text = ["HIERARCHY", *_written(skeleton, offsets, 0, ""), "MOTION", f"Frames: {clip.num_frames}", f"Frame Time: {1 / clip.fps:.9f}"]
     text += [" ".join(f"{v:.6f}" for v in row) for row in np.concatenate((place, angles), axis=1)]
     path = Path(path)

@@ -17,7 +17,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_BYTES = 512 * 2**20  # of a file, and of an array in one
-ALLOWED = ("collections.OrderedDict", "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar", "numpy._core.numeric._frombuffer")
+ALLOWED = (
+    "collections.OrderedDict",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+    "numpy._core.numeric._frombuffer",
+    "_codecs.encode",
+)
 BROKEN = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError),
     *(MemoryError, OverflowError, ImportError, NotImplementedError, RecursionError, SyntaxError, BufferError),
@@ -35,7 +43,7 @@ class ArrayUnpickler(pickle.Unpickler):
         module = module.replace("numpy.core.", "numpy._core.")  # its name before numpy 2
         if f"{module}.{name}" not in ALLOWED:
             raise pickle.UnpicklingError(f"pickled class {module}.{name}: not allowed; expected arrays and plain containers. Available: {', '.join(ALLOWED)}")
-        return {"_reconstruct": _empty_array, "ndarray": _NoArray}.get(name) or super().find_class(module, name)
+        return {"_reconstruct": _empty_array, "ndarray": _NoArray, "encode": _bytes}.get(name) or super().find_class(module, name)
 
 
 class _NoArray:
@@ -48,6 +56,13 @@ class _NoArray:
 def _empty_array(_: Any, shape: Any, dtype: Any) -> np.ndarray:
     """An array without elements, which the pickle then fills."""
     return np.ndarray((0,), dtype)
+
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """Bytes as pickle protocol 2 writes them."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"pickled text in {encoding!r}: not allowed; expected latin1")
+    return text.encode("latin1")
 
 
 def check_size(path: Path) -> None:

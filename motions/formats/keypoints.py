@@ -83,7 +83,7 @@ def point_tree(points: np.ndarray, root: int) -> tuple[list[int], list[int]]:
     """An order of the points ``[T, K, 3]`` with parents first, and each one's parent in that order: the tree whose edges change least in length and are short."""
     some = points[np.unique(np.linspace(0, len(points) - 1, 60).round().astype(int))]
     length = np.linalg.norm(some[:, :, None] - some[:, None], axis=-1)
-    cost = 10 * length.std(0) + length.mean(0)
+    cost = 25 * length.std(0) + length.mean(0)
     order, parents = [root], [-1]
     while len(order) < points.shape[1]:
         rest = [k for k in range(points.shape[1]) if k not in order]

@@ -41,7 +41,8 @@ class Raw:
     notes: tuple[str, ...] = ()
     source: str = ""
     license: str = ""
-    default_up: str = "y"
+    default_up: str = "y"  # of a rest pose that does not say
+    usual_up: str = ""  # of the format's world, where that is not its rest pose's
     default_forward: str = "z"
 
 
@@ -144,8 +145,8 @@ def _mean_direction(points: np.ndarray, at: dict[str, int]) -> np.ndarray | None
 def _up(raw: Raw, rest: np.ndarray, world: np.ndarray, at: dict[str, int], given: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Up in the rest pose and in the world, unit vectors along axes of the file.
 
-    The rest pose says it, feet to head. The motion overrules it for the world if its own mean feet-to-head direction lies along another axis and the lowest joint's
-    coordinate varies less along that one: a floor, not a crawl.
+    The rest pose says it, feet to head; for the world, the format's convention where it has one. The motion overrules that for the world if its own mean feet-to-head
+    direction lies along another axis and the lowest joint's coordinate varies less than half as much along that one: a floor, not a crawl.
     """
     standing, moving = _mean_direction(rest, at) if raw.local_quat is not None else None, _mean_direction(world, at)
     default = AXES[given.lower() or raw.default_up]
@@ -154,12 +155,15 @@ def _up(raw: Raw, rest: np.ndarray, world: np.ndarray, at: dict[str, int], given
         notes.append(f"up: {axis_name(default)} (given)")
         return rest_up, default
     world_up, why = rest_up, "feet to head of the rest pose" if standing is not None else "assumed"
+    if raw.usual_up:
+        world_up, why = AXES[raw.usual_up], "the format's"
     if moving is not None and np.linalg.norm(moving) > 0:
         seen = AXES[axis_name(moving)]
         clear = abs(moving @ seen) > 0.8 * np.linalg.norm(moving)
-        if not np.allclose(seen, rest_up) and clear and float((world @ seen).min(1).std()) < float((world @ rest_up).min(1).std()):
-            world_up, why = seen, "feet to head over the motion" + (f", though the rest pose stands along {axis_name(rest_up)}" if standing is not None else "")
-        elif standing is None and clear:
+        if not np.allclose(seen, world_up) and clear and float((world @ seen).min(1).std()) < 0.5 * float((world @ world_up).min(1).std()):
+            other = axis_name(world_up)
+            world_up, why = seen, f"feet to head over the motion, though {'the format has' if raw.usual_up else 'the rest pose stands along'} {other}"
+        elif standing is None and clear and np.allclose(seen, world_up):
             why = "feet to head over the motion"
     notes.append(f"up: {axis_name(world_up)} ({why})")
     return (rest_up if standing is not None else world_up), world_up
