@@ -1,4 +1,4 @@
-"""The suite's command line: fetch clips, pretrain skills, evaluate, render, benchmark. ``python run.py`` lists the commands."""
+"""The suite's command line: fetch clips, pretrain skills, train tasks, evaluate, render, play, benchmark. ``python run.py`` lists the commands."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "train-task": "train a controller that solves a task with trained skills",
     "evaluate": "measure the skills of a run",
     "render": "video or strip of a run's skills",
+    "play": "steer a character live with the arrow keys",
     "bench": "speed of environment and training on this machine",
 }  # each is a module of cfg.commands
 

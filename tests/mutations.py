@@ -58,6 +58,10 @@ FEATURES = "tests/envs/test_features.py"
 RESETS = "tests/envs/test_resets.py"
 ENV = "tests/envs/test_env.py"
 PHYSICS = "tests/envs/test_physics.py"
+TASKS = "tests/envs/test_tasks.py"
+SKILL_ENV = "tests/envs/test_skill_env.py"
+PLAY = "tests/envs/test_play.py"
+TASK_TRAIN = "tests/ase/test_task_train.py"
 CHARACTER = "tests/envs/test_character.py"
 ROTATIONS = "tests/motions/test_rotations.py"
 LIBRARY = "tests/motions/test_library.py"
@@ -92,25 +96,65 @@ MUTATIONS = [
     Mutation("ase/latents.py", "self.age[env_ids] = 0", "self.age[env_ids] = 1", LATENTS),
     Mutation("ase/latents.py", "self.steps_left <= 0", "self.steps_left <= 1", LATENTS),
     # Normalizer
-    Mutation("ase/normalizer.py", "self.count * len(x) / total)", "self.count * len(x) / total * 0)", NORMALIZER),
-    Mutation("ase/normalizer.py", "self.mean += delta * len(x) / total", "self.mean += delta * len(x) / (total + 1)", NORMALIZER),
+    Mutation("ase/normalizer.py", "self.count * n / total) / total", "self.count * n / total * 0) / total", NORMALIZER),
+    Mutation("ase/normalizer.py", "self.mean += delta * n / total", "self.mean += delta * n / (total + 1)", NORMALIZER),
     Mutation("ase/normalizer.py", ".clamp(-self.limit, self.limit)", ".clamp_max(self.limit)", NORMALIZER),
     Mutation("ase/normalizer.py", "y * self.std + ", "y * self.var.float() + ", NORMALIZER),
     # Replay
-    Mutation("ase/replay.py", "rows[-capacity:]", "rows[:capacity]", REPLAY),
-    Mutation("ase/replay.py", "torch.randint(self.size,", "torch.randint(len(self.rows),", REPLAY),
+    Mutation("ase/replay.py", "frames[-capacity:], valid[-capacity:]", "frames[:capacity], valid[:capacity]", REPLAY),
+    Mutation("ase/replay.py", "torch.randint(len(self), (n,)", "torch.randint(max(1, len(self) // 2), (n,)", REPLAY),
     Mutation("ase/replay.py", "self._next = (self._next + len(rows))", "self._next = len(rows)", REPLAY),
     # Networks
     Mutation("ase/nets.py", "torch.autocast(x.device.type, enabled=False)", "torch.autocast(x.device.type, torch.bfloat16, enabled=torch.is_autocast_enabled('cpu'))", NETS),
     Mutation("ase/nets.py", "F.normalize(self.mlp(window), dim=-1)", "self.mlp(window)", NETS),
     # PPO
-    Mutation("ase/ppo.py", "chosen = advantage[mask]", "chosen = advantage", PPO),
+    Mutation("ase/ppo.py", "chosen = torch.where(mask, advantage, 0.0)", "chosen = advantage", PPO),
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = torch.ones_like(mask) / len(mask)", PPO),
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = mask / len(mask)", PPO),
     Mutation("ase/ppo.py", "policy_loss = surrogate + config", "policy_loss = -surrogate + config", PPO),
     Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
     Mutation("ase/ppo.py", "module.parameters(), config.max_grad_norm)", "module.parameters(), 1e9)", PPO),
     # Pre-training
+    Mutation("ase/nets.py", "mean.tanh() if self.squash else mean", "mean", TASK_TRAIN),
+    Mutation("ase/nets.py", "torch.zeros_like(rest_action) if squash else rest_action", "rest_action", TASK_TRAIN),
+    Mutation("ase/style.py", "for point in points]).amax(0)", "for point in points]).amin(0)", STYLE),
+    Mutation(
+        "ase/style.py",
+        "agent_clips = None if agent_clips is None else torch.cat((agent_clips, past_clips))",
+        "agent_clips = style.clips_of(z[pick(pool, config.batch_size)])",
+        STYLE,
+    ),
+    Mutation(
+        "ase/style.py",
+        "style.replay.push_from(windows, judged, config.replay_push, generator, clips)",
+        "style.replay.push_from(windows, judged, config.replay_push, generator)",
+        STYLE,
+    ),
+    Mutation("ase/actor_critic.py", "rollout.terminated.numel() * steps_each * world_size()", "rollout.terminated.numel() * world_size()", TASK_TRAIN),
+    Mutation("ase/evaluate_task.py", "alive &= ~step.terminated", "alive &= ~step.truncated", TASK_TRAIN),
+    Mutation("ase/evaluate_task.py", "(steps * steps_each)", "steps", TASK_TRAIN),
+    Mutation("envs/tasks/base.py", "yaw_quat(-heading(state.root_quat))", "yaw_quat(heading(state.root_quat))", TASKS),
+    Mutation("envs/tasks/base.py", "(yaw.cos(), yaw.sin())", "(yaw.cos(), -yaw.sin())", TASKS),
+    Mutation("envs/tasks/base.py", "self.steps_left -= 1", "self.steps_left[0] -= 1", TASKS),
+    Mutation("envs/tasks/heading.py", "direction).norm(dim=-1)  # a length", "direction).sum(dim=-1)  # a length", TASKS),
+    Mutation("envs/tasks/heading.py", "torch.where(along > 0, go, 0.0)", "go", TASKS),
+    Mutation("envs/tasks/heading.py", "(speed - along)", "(speed + along)", TASKS),
+    Mutation("envs/tasks/heading.py", "(faces * target_facing).sum(-1).clamp_min(0.0)", "(faces * target_facing).sum(-1)", TASKS),
+    Mutation("envs/tasks/location.py", "gap = target - pos", "gap = pos - target", TASKS),
+    Mutation("envs/tasks/location.py", "near = distance < NEAR_M", "near = distance.square() < NEAR_M", TASKS),
+    Mutation("envs/tasks/location.py", "(speed_m_s - along).clamp_min(0.0)", "(speed_m_s - along)", TASKS),
+    Mutation("envs/tasks/location.py", "in_heading(state, self.target - state.root_pos[:, :2])", "in_heading(state, state.root_pos[:, :2] - self.target)", TASKS),
+    Mutation("envs/tasks/reach.py", "in_heading(state, self.target - ground)", "in_heading(state, self.target)", TASKS),
+    Mutation("envs/tasks/reach.py", "torch.exp(-4 *", "torch.exp(-2 *", TASKS),
+    Mutation("envs/task_env.py", "torch.where(step.terminated, 0.0, self.task.reward(state))", "self.task.reward(state)", SKILL_ENV),
+    Mutation("envs/task_env.py", "torch.where(self.over, 0.0, reward)", "reward", SKILL_ENV),
+    Mutation("envs/task_env.py", "self.met += closed & there", "self.met += closed", SKILL_ENV),
+    Mutation("envs/skill_env.py", "weight * torch.where(alive, step.reward, 0.0)", "weight * step.reward", SKILL_ENV),
+    Mutation("envs/skill_env.py", "truncated |= alive & step.truncated", "truncated |= alive & step.terminated", SKILL_ENV),
+    Mutation("envs/skill_env.py", "F.normalize(action.clamp(-1.0, 1.0), dim=-1)", "action.clamp(-1.0, 1.0)", SKILL_ENV),
+    Mutation("envs/skill_env.py", "self.config.discount**self.config.hold_steps", "self.config.discount", SKILL_ENV),
+    Mutation("envs/skill_env.py", "reward / sum(weights)", "reward / len(weights)", SKILL_ENV),
+    Mutation("envs/play.py", "{LEFT: TURN, RIGHT: -TURN}", "{LEFT: -TURN, RIGHT: TURN}", PLAY),
     Mutation("ase/collect.py", "learner.latents.age >= history", "learner.latents.age >= history - 1", PRETRAIN),
     Mutation("ase/collect.py", "learner.obs_normalizer(step.obs[ended])", "learner.obs_normalizer(obs[ended])", PRETRAIN),
     Mutation("ase/collect.py", "mean + noise * stochastic.unsqueeze(-1)", "mean + noise", PRETRAIN),
@@ -155,7 +199,7 @@ MUTATIONS = [
     Mutation("envs/resets.py", "min_time_s=(self.history - 1) * self.control_dt)", "min_time_s=0.0)", ENV),
     Mutation("envs/resets.py", "self._low_heights), self.grace, 0)", "self._low_heights), 0, self.grace)", ENV),
     Mutation("envs/resets.py", "self._next += len(part)", "self._next += 0", RESETS),
-    Mutation("envs/resets.py", "torch.randperm(n, generator=self.generator)", "torch.arange(n)", RESETS),
+    Mutation("envs/resets.py", "torch.randperm(n, generator=self.generator, device=self.library.device)", "torch.arange(n)", RESETS),
     Mutation("envs/humanoid.py", "stay = self.fallen[ids] & (", "stay = (", ENV),
     Mutation("envs/humanoid.py", "self.episode_step[ids] = 0", "self.episode_step[:] = 0", ENV),
     Mutation("envs/humanoid.py", "self.history = self.history.index_copy(0, ids, starts.history)", "self.history[ids] = starts.history", ENV),

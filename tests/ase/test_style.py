@@ -223,3 +223,14 @@ def test_replayed_windows_keep_the_clip_they_were_asked_for():
 
 def test_without_cells_the_condition_is_ignored():
     assert not make_style(latent_dim=4, conditional=True).conditional
+
+
+def test_likeness_is_that_of_the_most_alike_clip():
+    anchors = Anchors(torch.tensor([-1, -1, -1]), 4)
+    style = make_style(latent_dim=4, anchors=anchors, conditional=True)
+    windows = gaussian(0.3, 50)
+    each = torch.stack([style.rewards(windows, point.expand(50, -1))[0] for point in anchors.points])
+    assert each.std(0).max() > 1e-4, "the clips must differ for this to mean much"
+    torch.testing.assert_close(style.likeness(windows), each.amax(0))
+    plain = make_style(latent_dim=4)
+    torch.testing.assert_close(plain.likeness(windows), plain.rewards(windows, anchors.points[:1].expand(50, -1))[0])
