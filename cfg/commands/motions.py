@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import tyro
+from rich.progress import track
 
 from cfg.cli import parse
+from cfg.importing import OWN, ImportArgs, import_files
+from cfg.load import closest
+from cfg.previews import beside_source
 from envs.character import load_character
+from envs.film import grid, strip, write_image, write_video
+from envs.render import Picture, make_renderer
 from motions.check import check_clip
+from motions.clip import Clip
 from motions.dataset import load_clip
+from motions.formats import bvh
+from motions.formats.detect import read
+from motions.source_motion import SourceMotion, from_clip
 from motions.sources import fetch
+
+FORMATS_OUT = ("bvh",)
+STRIP_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -37,21 +52,131 @@ class CheckArgs:
 
     clips: tyro.conf.Positional[tuple[str, ...]] = ()
     clips_dir: Path = Path("clips")
-    character: str = "humanoid"
+    character: str = OWN
+
+
+@dataclass(frozen=True)
+class ExportArgs:
+    """Writes a clip in a format that animation programs read.
+
+    Attributes:
+        clip: name in the clips folder, or a clip file. out: the file to write. to: its format (bvh). clips_dir: folder of the clips. character: whose skeleton.
+    """
+
+    clip: tyro.conf.Positional[str]
+    out: Path
+    to: str = "bvh"
+    clips_dir: Path = Path("clips")
+    character: str = OWN
+
+
+@dataclass(frozen=True)
+class RenderArgs:
+    """Shows clips on the character, as a video or a strip of pictures; with --source beside the stick figure of the motion they came from.
+
+    Attributes:
+        clips: names in the clips folder, or clip files. out: video file (.mp4). strip: picture file (.png) with a row a clip.
+        source: motion files of any format, one a clip. up, forward, scale: for reading them, as for import.
+        clips_dir: folder of the clips. character: who moves. size: pixels of one square.
+    """
+
+    clips: tyro.conf.Positional[tuple[str, ...]]
+    out: Path | None = None
+    strip: Path | None = None
+    source: tuple[Path, ...] = ()
+    up: str = ""
+    forward: str = ""
+    scale: float = 0.0
+    clips_dir: Path = Path("clips")
+    character: str = OWN
+    size: int = 400
 
 
 def main(args: Sequence[str]) -> None:
-    if args and args[0] == "fetch":
-        given = parse(FetchArgs, args[1:], "run.py motions fetch")
-        fetch(given.out, wheel=given.wheel)
-    elif args and args[0] == "check":
-        wanted = parse(CheckArgs, args[1:], "run.py motions check")
-        skeleton = load_character(wanted.character).skeleton
-        for name in wanted.clips or sorted(p.stem for p in wanted.clips_dir.glob("*.npz")):
-            clip = load_clip(name, wanted.clips_dir)
-            findings = check_clip(clip, skeleton)
-            print(
-                f"{name}: {clip.duration_s:.2f} s, {clip.num_frames} frames at {clip.fps:g} Hz, loop {clip.loop}; {'; '.join(f.message for f in findings) or 'nothing to report'}"
-            )
-    else:
-        raise ValueError(f"run.py motions: command {args[0] if args else '(none)'}: unknown. Available: fetch, check")
+    name = args[0] if args else "(none)"
+    if name not in COMMANDS:
+        raise ValueError(f"run.py motions: command {name}: unknown.{closest(name, list(COMMANDS))} Available: {', '.join(COMMANDS)}")
+    kind, act = COMMANDS[name]
+    act(parse(kind, args[1:], f"run.py motions {name}"))
+
+
+def check_clips(args: CheckArgs) -> None:
+    skeleton = load_character(args.character).skeleton
+    for name in args.clips or sorted(p.stem for p in args.clips_dir.glob("*.npz")):
+        clip = load_clip(name, args.clips_dir)
+        findings = check_clip(clip, skeleton)
+        print(f"{name}: {clip.duration_s:.2f} s, {clip.num_frames} frames at {clip.fps:g} Hz, loop {clip.loop}; {'; '.join(f.message for f in findings) or 'nothing to report'}")
+
+
+def export(args: ExportArgs) -> None:
+    if args.to not in FORMATS_OUT:
+        raise ValueError(f"run.py motions export: --to: got {args.to!r}; expected one of: {', '.join(FORMATS_OUT)}")
+    clip = find_clip(args.clip, args.clips_dir)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    print(f"wrote {bvh.save(clip, load_character(args.character).skeleton, args.out)}: {clip.num_frames} frames, y up, facing +z, centimetres")
+
+
+def find_clip(name: str, clips_dir: Path) -> Clip:
+    """A clip by its file, or by name in a folder."""
+    return Clip.load(name) if name.endswith(".npz") else load_clip(name, clips_dir)
+
+
+def render(args: RenderArgs) -> None:
+    if args.out is None and args.strip is None:
+        raise ValueError("run.py motions render: got neither --out nor --strip; expected at least one")
+    if args.source and len(args.source) != len(args.clips):
+        raise ValueError(f"run.py motions render: --source: got {len(args.source)} files for {len(args.clips)} clips; expected one a clip")
+    clips = [find_clip(name, args.clips_dir) for name in args.clips]
+    sources: list[SourceMotion | None] = [_source(path, args) for path in args.source] or [None] * len(clips)
+    character = load_character(args.character)
+    for path, fine in ((args.out, False), (args.strip, True)):
+        if path is None:
+            continue
+        renderer = make_renderer(character, args.size, args.size, fine=fine)
+        if fine:
+            picked = [_thinned(clip) for clip in clips]
+            rows = [
+                strip(list(beside_source(renderer, clip, source)), [f"{k / clip.fps:.2f} s" for k in range(clip.num_frames)], clip.name)
+                for clip, source in zip(picked, sources, strict=True)
+            ]
+            print(f"wrote {write_image(np.concatenate(_same_width(rows)), path)}")
+        else:
+            films = [beside_source(renderer, clip, source) for clip, source in zip(clips, sources, strict=True)]
+            total = max(clip.num_frames for clip in clips)
+            print(f"wrote {write_video(track(_together(films, [c.name for c in clips]), 'rendering', total=total, transient=True), path, clips[0].fps)}")
+        renderer.close()
+
+
+def _source(path: Path, args: RenderArgs) -> SourceMotion:
+    motion = read(path, up=args.up, forward=args.forward, scale=args.scale)
+    return motion if isinstance(motion, SourceMotion) else from_clip(motion, load_character(OWN).skeleton)
+
+
+def _thinned(clip: Clip) -> Clip:
+    """`STRIP_FRAMES` frames of a clip at nearly equal times, at the rate they then have."""
+    step = max(1, (clip.num_frames - 1) // (STRIP_FRAMES - 1))
+    part = slice(0, step * STRIP_FRAMES, step)
+    return replace(clip, fps=clip.fps / step, root_pos=clip.root_pos[part], root_quat=clip.root_quat[part], joint_quat=clip.joint_quat[part])
+
+
+def _together(films: list[Iterator[Picture]], names: list[str]) -> Iterator[Picture]:
+    """Several films as one, a picture each in a grid; a film that ends early keeps its last picture."""
+    last: list[Picture] = []
+    for pictures in zip_longest(*films):
+        last = [picture if picture is not None else last[k] for k, picture in enumerate(pictures)]
+        yield grid(last, max(1, round(len(last) ** 0.5)), names)
+
+
+def _same_width(rows: list[Picture]) -> list[Picture]:
+    """Pictures widened with white to the widest."""
+    widest = max(row.shape[1] for row in rows)
+    return [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+
+
+COMMANDS: dict[str, tuple[type, Callable]] = {
+    "fetch": (FetchArgs, lambda args: fetch(args.out, wheel=args.wheel)),
+    "check": (CheckArgs, check_clips),
+    "import": (ImportArgs, import_files),
+    "export": (ExportArgs, export),
+    "render": (RenderArgs, render),
+}

@@ -18,13 +18,8 @@ import numpy as np
 
 MAX_BYTES = 512 * 2**20  # of a file, and of an array in one
 ALLOWED = (
-    "collections.OrderedDict",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy._core.numeric._frombuffer",
-    "_codecs.encode",
+    *("collections.OrderedDict", "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar"),
+    *("numpy._core.numeric._frombuffer", "_codecs.encode"),
 )
 BROKEN = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError),

@@ -81,18 +81,6 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "", 
     kind = {156: "SMPL-H", 165: "SMPL-X", 72: "SMPL"}.get(poses.shape[1], "SMPL body")
     notes = (f"skeleton: {kind}; joint places of a typical adult, the file's shape coefficients are not used", f"rate: {rate:g} Hz ({said if not fps else 'given'})")
     offsets = np.array([JOINTS[n][1] for n in names])
-    raw = Raw(
-        name or path.stem,
-        names,
-        [names.index(JOINTS[n][0]) if JOINTS[n][0] else -1 for n in names],
-        offsets,
-        rate,
-        trans,
-        local,
-        None,
-        notes,
-        source or path.name,
-        license,
-        usual_up="z",
-    )
+    parents = [names.index(JOINTS[n][0]) if JOINTS[n][0] else -1 for n in names]
+    raw = Raw(name or path.stem, names, parents, offsets, rate, trans, local, None, notes, source or path.name, license, usual_up="z")
     return normalise(raw, up, scale, forward, known_scale=1.0)

@@ -113,7 +113,7 @@ def test_names_that_a_file_leaves_out(tmp_path, skeleton, poses):
             loco_mujoco,
             loco,
             {"xpos": np.zeros(0)},
-            "xpos: empty or missing; expected world poses of the bodies: let loco-mujoco extend the trajectory before saving. Available: qpos",
+            "xpos: empty or missing; expected world poses of the bodies: let loco-mujoco extend the trajectory",
         ),
         (loco_mujoco, loco, {"split_points": np.array([0, 99])}, r"take 0: got split points \[0, 99\] of 12 frames; expected rising ones"),
     ],
