@@ -16,7 +16,7 @@ from torch import Tensor
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.physics import Physics
-from envs.resets import NO_CLIP, StartBank, StartMix, Starts, fallen_pool
+from envs.resets import EARLY_S, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from motions.rotations import heading
@@ -142,6 +142,9 @@ class HumanoidEnv:
         ids = torch.arange(self.num_envs, device=self.device) if env_ids is None else env_ids
         if not len(ids):
             return self.obs
+        if self.config.start.hard_share > 0:
+            soon = self.episode_step[ids] <= round(EARLY_S / self.config.control_dt)
+            self.starts.learn(torch.where(self.episode_step[ids] > 0, self.start_clip[ids], NO_CLIP), self.fallen[ids] & soon)
         if self.config.start.recovery > 0:
             stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < self.config.start.recovery)
             lying, ids = ids[stay], ids[~stay]

@@ -17,6 +17,8 @@ from motions.rotations import quat_normalize
 from motions.skeleton import CharacterState
 
 NO_CLIP = -1
+EARLY_S = 1.5  # a fall this soon after a clip start counts against the clip
+FORGET = 0.02  # share of a clip's failure rate that one more start replaces
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class StartMix:
     Attributes:
         clip, default, fallen: shares of starts at a random time of a clip, standing in the rest pose, and lying on the floor.
         recovery: probability that an episode which ended in a fall goes on from where the character lies.
+        hard_share: how much clips on which characters soon fall are preferred: a clip is drawn in proportion to its weight times ``1 - hard_share + hard_share * p``, where ``p``
+            is the share of recent starts on it that fell within `EARLY_S`. Without this, motion that is hard is hardly practised: its episodes are the shortest.
         grace_s: after a fallen or recovery start, and after a clip start that lies low, a fall does not end the episode for this long.
     """
 
@@ -33,12 +37,15 @@ class StartMix:
     default: float = 0.15
     fallen: float = 0.0
     recovery: float = 0.0
+    hard_share: float = 0.0
     grace_s: float = 2.0
 
     def __post_init__(self) -> None:
         shares = (self.clip, self.default, self.fallen)
         if min(shares) < 0 or sum(shares) <= 0 or not 0 <= self.recovery <= 1:
             raise ValueError(f"start mix: got clip {self.clip}, default {self.default}, fallen {self.fallen}, recovery {self.recovery}; expected shares >= 0, recovery in [0, 1]")
+        if not 0 <= self.hard_share < 1:
+            raise ValueError(f"start mix: hard_share: got {self.hard_share:g}; expected at least 0 and less than 1")
 
 
 def default_state(character: Character, n: int) -> CharacterState:
@@ -131,6 +138,7 @@ class StartBank:
         self._codec, self._fallen = StateCodec(character.skeleton), fallen
         self._columns = FeatureLayout.of(character).style_columns.to(library.device)
         self._low_bodies, self._low_heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
+        self.failure = torch.ones(library.num_clips, device=library.device)
         self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], device=library.device)
         self.clear()
 
@@ -142,14 +150,28 @@ class StartBank:
     def clear(self) -> None:
         """Forgets the starts in store, so that what follows depends on the generator alone."""
         self._store: Starts | None = None
-        self._next, self._drawn_from = 0, self.generator.get_state()
+        self._next, self._drawn_from, self._drawn_for = 0, self.generator.get_state(), self.failure.clone()
+
+    def learn(self, clip_ids: Tensor, failed: Tensor) -> None:
+        """Takes note of episodes that began on ``clip_ids [n]`` (`NO_CLIP` is left out) and whether they soon ended in a fall, ``failed [n]``."""
+        known = clip_ids >= 0
+        count = torch.zeros_like(self.failure).index_add_(0, clip_ids[known], torch.ones_like(self.failure[clip_ids[known]]))
+        falls = torch.zeros_like(self.failure).index_add_(0, clip_ids[known], failed[known].to(self.failure))
+        keep = (1 - FORGET) ** count
+        self.failure = keep * self.failure + (1 - keep) * falls / count.clamp_min(1.0)
+
+    @property
+    def clip_weights(self) -> Tensor:
+        """What clips are drawn by, ``[C]``."""
+        hard = self.mix.hard_share
+        return self.library.weights * (1 - hard + hard * self.failure)
 
     def take(self, n: int) -> Starts:
         """``n`` random starts."""
         parts = []
         while n > 0:
             if self._store is None or self._next == len(self._store):
-                self._drawn_from, self._next = self.generator.get_state(), 0
+                self._drawn_from, self._drawn_for, self._next = self.generator.get_state(), self.failure.clone(), 0
                 self._store = self.draw(self.size)
             part = self._store.rows(slice(self._next, self._next + n))
             self._next += len(part)
@@ -172,7 +194,7 @@ class StartBank:
         return Starts(*self._codec.encode(state), obs[:, -1], obs[..., self._columns], grace_steps, clip_ids)
 
     def _random_on_clip(self, n: int) -> Starts:
-        return self.on_clip(*self.library.sample(n, self.generator, min_time_s=(self.history - 1) * self.control_dt))
+        return self.on_clip(*self.library.sample(n, self.generator, (self.history - 1) * self.control_dt, self.clip_weights))
 
     def standing(self, n: int) -> Starts:
         """In the rest pose."""
@@ -192,12 +214,16 @@ class StartBank:
         return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, NO_CLIP))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What makes the same starts again: the generator's state before the starts in store were drawn, and how many are used (-1: none in store)."""
-        return {"generator": self._drawn_from, "used": torch.tensor(-1 if self._store is None else self._next)}
+        """What makes the same starts again: the generator's state and the failure rates when the starts in store were drawn, how many are used (-1: none in store), and the
+        present failure rates."""
+        used = torch.tensor(-1 if self._store is None else self._next)
+        return {"generator": self._drawn_from, "drawn_for": self._drawn_for, "used": used, "failure": self.failure.clone()}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
         """Restores `state_dict`; moves the generator."""
         self.generator.set_state(saved["generator"])
+        self.failure = saved["drawn_for"].to(self.library.device).clone()
         self.clear()
         if saved["used"] >= 0:
             self._store, self._next = self.draw(self.size), int(saved["used"])
+        self.failure = saved["failure"].to(self.library.device).clone()

@@ -82,8 +82,8 @@ class MotionLibrary:
             if self.durations_s[k] < window_s:
                 raise ValueError(f"clip {name}: lasts {self.durations_s[k]:.3f} s; expected at least the history window of {window_s:.3f} s")
 
-    def sample(self, n: int, generator: torch.Generator | None = None, min_time_s: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Draws ``n`` clips by weight and a uniform time in each.
+    def sample(self, n: int, generator: torch.Generator | None = None, min_time_s: float = 0.0, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Draws ``n`` clips by weight (its own, or ``weights [C]``) and a uniform time in each.
 
         Args:
             min_time_s: the earliest time drawn, so that a window of that length ending there does not precede the clip.
@@ -91,7 +91,7 @@ class MotionLibrary:
         Returns:
             ``clip_ids [n]`` and ``times_s [n]``.
         """
-        clip_ids = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        clip_ids = torch.multinomial(self.weights if weights is None else weights, n, replacement=True, generator=generator)
         last = self.durations_s[clip_ids]
         span = (last - min_time_s).clamp_min(0.0)
         return clip_ids, (min_time_s + span * torch.rand(n, generator=generator, device=self.device)).minimum(last)

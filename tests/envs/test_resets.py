@@ -9,7 +9,7 @@ from envs.physics_cpu import CpuPhysics
 from envs.resets import NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, is_low
 from envs.state import StateCodec
 from motions.library import MotionLibrary
-from tests.envs.helpers import gait_clip, random_state
+from tests.envs.helpers import ScriptedPhysics, gait_clip, make_env, random_state
 
 DT = 1 / 30
 
@@ -170,3 +170,60 @@ def test_a_bank_goes_on_as_saved_and_clearing_it_leaves_all_to_the_generator(cha
     other.generator.manual_seed(5)
     other.clear()
     assert torch.equal(other.take(5).qpos, fresh.take(5).qpos)
+
+
+# Clips that soon end in a fall
+
+
+def test_a_clip_that_fails_is_started_on_more_often(character, library):
+    bank = make_bank(character, library, StartMix(clip=1.0, default=0.0, hard_share=0.9))
+    assert bank.clip_weights.tolist() == pytest.approx(library.weights.tolist()), "all are taken for hard at first"
+    for _ in range(300):
+        bank.learn(torch.tensor([0, 1, -1]), torch.tensor([True, False, True]))
+    assert bank.failure.tolist() == pytest.approx([1.0, 0.98**300], abs=1e-5)
+    weights = bank.clip_weights / library.weights
+    assert weights.tolist() == pytest.approx([1.0, 0.1 + 0.9 * 0.98**300], abs=1e-5)
+    bank.clear()
+    drawn = bank.take(4000).clip
+    assert (drawn == 0).float().mean().item() == pytest.approx(float(bank.clip_weights[0] / bank.clip_weights.sum()), abs=0.03)
+
+
+def test_many_starts_at_once_count_as_one_after_the_other(character, library):
+    one, many = make_bank(character, library), make_bank(character, library)
+    for _ in range(10):
+        one.learn(torch.tensor([1]), torch.tensor([False]))
+    many.learn(torch.ones(10, dtype=torch.long), torch.zeros(10, dtype=torch.bool))
+    torch.testing.assert_close(one.failure, many.failure)
+    many.learn(torch.tensor([1, 1]), torch.tensor([True, False]))
+    assert many.failure[1].item() == pytest.approx(0.98**12 + (1 - 0.98**2) / 2)
+
+
+def test_only_an_early_fall_from_a_clip_counts_against_it(character, library):
+    physics = ScriptedPhysics(character, 3)
+    env = make_env(character, library, 3, physics=physics, start=StartMix(clip=1.0, default=0.0, hard_share=0.5), min_root_height_m=0.3)
+    env.reset()
+    assert env.starts.failure.tolist() == [1.0, 1.0], "a first reset ends no episode"
+    env.start_clip = torch.tensor([0, 1, -1])
+    env.episode_step = torch.tensor([44, 45, 3])
+    env.physics.qpos[:, 2] = 0.1
+    env.step(torch.zeros(3, 28))
+    assert env.fallen.all()
+    env.reset(torch.arange(3))
+    assert env.starts.failure[0] == 1.0, "45 steps are 1.5 s"
+    assert env.starts.failure[1].item() == pytest.approx(0.98), "46 steps are not soon"
+
+
+def test_a_restored_bank_prefers_what_the_saved_one_did(character, library):
+    bank, other = (make_bank(character, library, StartMix(clip=1.0, default=0.0, hard_share=0.9), size=20) for _ in range(2))
+    bank.learn(torch.ones(200, dtype=torch.long), torch.zeros(200, dtype=torch.bool))
+    bank.take(5)
+    bank.learn(torch.zeros(300, dtype=torch.long), torch.zeros(300, dtype=torch.bool))
+    other.load_state_dict(bank.state_dict())
+    assert torch.equal(other.failure, bank.failure)
+    for _ in range(3):
+        assert torch.equal(bank.take(13).clip, other.take(13).clip)
+
+
+def test_an_impossible_preference_is_refused():
+    with pytest.raises(ValueError, match="start mix: hard_share: got 1; expected at least 0 and less than 1"):
+        StartMix(hard_share=1.0)
