@@ -115,21 +115,38 @@ def _check_seam(clip: Clip, skeleton: Skeleton) -> list[Finding]:
 
 def _check_spikes(clip: Clip, skeleton: Skeleton) -> list[Finding]:
     """The step of the root or a joint that most exceeds the steps around it, if by a factor that motion does not reach."""
-    root_pos, root_quat, joint_quat = clip.poses_on(skeleton)
-    if clip.num_frames < 4:
+    steps, ratio = spike_ratios(clip, skeleton)
+    if not ratio.numel() or float(ratio.max()) <= SPIKE_RATIO:
         return []
-    turns = _angles(torch.cat((root_quat[:-1, None], joint_quat[:-1]), dim=1), torch.cat((root_quat[1:, None], joint_quat[1:]), dim=1)) / SPIKE_RAD
-    steps = torch.cat(((root_pos[1:] - root_pos[:-1]).norm(dim=-1, keepdim=True) / SPIKE_M, turns), dim=1)  # [T - 1, 2 + J], in units of what can matter
-    around = torch.maximum(torch.cat((steps[1:2], steps[:-1])), torch.cat((steps[1:], steps[-2:-1])))
-    ratio = torch.where(steps > 1, steps / around.clamp_min(1e-3), 0.0)
     frame, column = divmod(int(ratio.argmax()), ratio.shape[1])
     worst = float(ratio[frame, column])
-    if worst <= SPIKE_RATIO:
-        return []
     size = f"{steps[frame, column] * SPIKE_M:.2f} m" if column == 0 else f"{steps[frame, column] * SPIKE_RAD:.2f} rad"
     part = ("root position", "root orientation", *skeleton.joint_names)[column]
     text = f"clip {clip.name}: frame {frame + 1}: {part} moves {size} in {1 / clip.fps:.3f} s, {worst:.0f} times the steps around it; look for a glitch"
     return [Finding("spike", text, worst)]
+
+
+def spike_ratios(clip: Clip, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
+    """Steps from each frame to the next of root position, root orientation and joints, ``[T - 1, 2 + J]`` in units of `SPIKE_M` and `SPIKE_RAD`, and by which factor those
+    above 1 exceed the larger of their neighbours (0 for others)."""
+    root_pos, root_quat, joint_quat = clip.poses_on(skeleton)
+    if clip.num_frames < 4:
+        return torch.zeros(0, 2 + len(skeleton.joints)), torch.zeros(0, 2 + len(skeleton.joints))
+    turns = _angles(torch.cat((root_quat[:-1, None], joint_quat[:-1]), dim=1), torch.cat((root_quat[1:, None], joint_quat[1:]), dim=1)) / SPIKE_RAD
+    steps = torch.cat(((root_pos[1:] - root_pos[:-1]).norm(dim=-1, keepdim=True) / SPIKE_M, turns), dim=1)
+    around = torch.maximum(torch.cat((steps[1:2], steps[:-1])), torch.cat((steps[1:], steps[-2:-1])))
+    return steps, torch.where(steps > 1, steps / around.clamp_min(1e-3), 0.0)
+
+
+def copied_share(clip: Clip) -> float:
+    """Share of frames that repeat the one before."""
+    return float(_copied_frames(clip).mean())
+
+
+def seam_jump(clip: Clip, skeleton: Skeleton) -> float:
+    """The largest jump of a joint from a looping clip's last frame to its first, radians; 0 for a clip that does not loop."""
+    joint_quat = clip.poses_on(skeleton)[2]
+    return float(_angles(joint_quat[-1], joint_quat[0]).max()) if clip.loop == "wrap" else 0.0
 
 
 def _angles(a: Tensor, b: Tensor) -> Tensor:

@@ -140,6 +140,12 @@ def limits_of(model: Model) -> JointLimits:
     return JointLimits(model.jnt_qposadr[balls], model.jnt_range[balls, 1], model.jnt_qposadr[hinges], model.jnt_range[hinges].reshape(-1, 2))
 
 
+def joint_ranges(model: Model, skeleton: Skeleton) -> dict[str, tuple[float, float]]:
+    """Lower and upper limit in radians of each limited joint, by name; a ball's upper one is its cone."""
+    joints = [model.joint(joint.name) for joint in skeleton.joints]
+    return {joint.name: (float(joint.range[0]), float(joint.range[1])) for joint in joints if model.jnt_limited[joint.id]}
+
+
 def body_ids(model: Model, skeleton: Skeleton) -> list[int]:
     """MuJoCo's id of each body of the skeleton."""
     return [int(model.body(name).id) for name in skeleton.body_names]
