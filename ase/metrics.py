@@ -36,6 +36,22 @@ def _mean_where(x: Tensor, mask: Tensor) -> Tensor:
     return (x * weight).sum(0) / weight.sum(0).clamp_min(1.0)
 
 
+def recovery(standing: Tensor, dt: float, hold_s: float = 0.5) -> tuple[Tensor, Tensor]:
+    """When characters are on their feet again, and stay there for ``hold_s`` seconds.
+
+    Args:
+        standing: ``[T, R]`` whether each stands, from the disturbance on. dt: seconds of a step.
+
+    Returns:
+        ``recovered [R]``, and the time ``[R]`` in seconds at which it first stood for so long (0: it never went down; NaN: not recovered).
+    """
+    need = max(1, round(hold_s / dt))
+    run = standing.float().cumsum(0)
+    held = torch.cat((run[need - 1 : need], run[need:] - run[:-need])) >= need - 0.5  # [T - need + 1, R] standing from this step on
+    recovered = held.any(0)
+    return recovered, torch.where(recovered, held.float().argmax(0) * dt, torch.nan)
+
+
 def retrieval_top1(predicted: Tensor, latents: Tensor, owner: Tensor, choices: int, generator: torch.Generator, draws: int = 64) -> float:
     """How often the latent that acted is the best match of what the encoder saw, among itself and ``choices - 1`` random others.
 

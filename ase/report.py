@@ -114,6 +114,8 @@ def measures_table(measures: dict[str, Any], title: str) -> Table:
             table.add_row("clips not covered", ", ".join(name for name, clip in value.items() if not clip["covered"]) or "none")
         elif isinstance(value, dict) and "per_latent" in value:
             table.add_row(key, f"{value['min']:.2f} to {value['max']:.2f}, mean {value['mean']:.2f}")
+        elif isinstance(value, dict) and set(value) == {"mean", "max"}:
+            table.add_row(key, f"mean {value['mean']}, max {value['max']}")
         elif not isinstance(value, dict | list):
             table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
     return table

@@ -58,7 +58,7 @@ class Character:
         action_offset, action_scale: ``[A]`` radians; an action ``a`` in [-1, 1] targets ``offset + scale * a``.
         key_bodies, foot_bodies: skeleton body indices ``[K]``, ``[2]``.
         fall_bodies: skeleton body indices with a contact sensor, in sensor order. fall_heights: ``[len(fall_bodies)]`` metres.
-        default_height_m: root height of the model's rest pose.
+        default_height_m: root height of the model's rest pose. root_id: index of the root among the model's bodies.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Character:
     fall_bodies: Tensor
     fall_heights: Tensor
     default_height_m: float
+    root_id: int
 
     @property
     def num_actions(self) -> int:
@@ -132,6 +133,7 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
         fall_bodies=torch.tensor([index(b) for b in fall_bodies]),
         fall_heights=torch.tensor([heights.get(b, spec.fall_height_m) for b in fall_bodies]),
         default_height_m=float(model.qpos0[2]),
+        root_id=int(model.body(bodies[0]).id),
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.physics import Physics
+from envs.pushes import PushConfig, Pushes
 from envs.resets import EARLY_S, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
 from motions.library import MotionLibrary
@@ -24,6 +25,7 @@ from motions.skeleton import CharacterState
 
 log = logging.getLogger(__name__)
 MAX_SPEED = 1e3  # rad/s or m/s; beyond this a simulation has diverged
+STANDING_SHARE = 0.75
 MIN_BANK = 64  # starts made at a time, at least
 COUNTED = ("obs", "history", "episode_step", "grace_steps", "fallen", "start_clip")  # what an environment keeps of every simulation
 
@@ -41,6 +43,7 @@ class EnvConfig:
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
+        push: random pushes at the root.
         num_threads: physics threads; 0 takes one for each CPU core.
     """
 
@@ -53,6 +56,7 @@ class EnvConfig:
     start: StartMix = field(default_factory=StartMix)
     terminate_on_fall: bool = True
     min_root_height_m: float = 0.0
+    push: PushConfig = field(default_factory=PushConfig)
     num_threads: int = 0
 
     @property
@@ -112,6 +116,7 @@ class HumanoidEnv:
         self.grace_steps = torch.zeros(n, dtype=torch.long, device=self.device)
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
+        self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
         self.num_diverged = 0
         self.seconds = {"physics": 0.0, "features": 0.0}  # wall time spent in `step`, by part
         pool = fallen_pool(physics, self.codec, character, generator) if config.start.fallen > 0 else None
@@ -172,7 +177,15 @@ class HumanoidEnv:
         self.history = self.history.index_copy(0, ids, starts.history)
         self.grace_steps[ids], self.start_clip[ids] = starts.grace_steps, starts.clip
         self.episode_step[ids] = 0
+        if self.pushes is not None:
+            self.pushes.begin(ids)
         self.fallen[ids] = False
+
+    @property
+    def standing(self) -> Tensor:
+        """Whether the root is at three quarters of its height in the rest pose or above, and nothing but feet touches the floor, ``[N]``."""
+        high = self.state.root_pos[:, 2] >= STANDING_SHARE * self.character.default_height_m
+        return high & ~(self.physics.touch[:, : len(self._fall_bodies)] > 0).any(-1)
 
     @property
     def state(self) -> CharacterState:
@@ -189,6 +202,8 @@ class HumanoidEnv:
         """One control step. Actions ``[N, A]`` are clamped to [-1, 1] and become position targets in radians."""
         start = time.perf_counter()
         ctrl = self._offset + self._scale * action.clamp(-1.0, 1.0)
+        if self.pushes is not None:
+            self.physics.force[:, self.character.root_id, :3] = self.pushes.advance()
         self.physics.step(ctrl, self.config.num_substeps)
         stepped = time.perf_counter()
         diverged = self._isolate_diverged()
@@ -226,6 +241,7 @@ class HumanoidEnv:
             "starts": self.starts.state_dict(),
             "generator": self.generator.get_state(),
             "num_diverged": torch.tensor(self.num_diverged),
+            **({"pushes": self.pushes.state_dict()} if self.pushes is not None else {}),
             **{name: getattr(self, name).clone() for name in COUNTED},
         }
 
@@ -235,6 +251,8 @@ class HumanoidEnv:
         self.starts.load_state_dict(saved["starts"])  # moves the generator
         self.generator.set_state(saved["generator"])
         self.num_diverged = int(saved["num_diverged"])
+        if self.pushes is not None:
+            self.pushes.load_state_dict(saved["pushes"])
         for name in COUNTED:
             setattr(self, name, saved[name].to(self.device).clone())
         self._state = None

@@ -23,7 +23,8 @@ class CpuPhysics:
         self.sim_dt = float(model.opt.timestep)
         self._batch = mjbatch.Batch(model, num_envs, num_threads=num_threads)
         self._state = self._batch.bind("state")
-        self.qpos, self.qvel, self._ctrl, self.touch = (torch.from_numpy(self._batch.bind(f, np.float32)) for f in ("qpos", "qvel", "ctrl", "sensordata"))
+        fields = ("qpos", "qvel", "ctrl", "sensordata", "xfrc_applied")
+        self.qpos, self.qvel, self._ctrl, self.touch, self.force = (torch.from_numpy(self._batch.bind(f, np.float32)) for f in fields)
         self._batch.reset()
 
     @property
@@ -34,7 +35,7 @@ class CpuPhysics:
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         ids = env_ids.numpy().astype(np.int32)
         self._batch.reset(ids)  # clears warm start, time and warnings; without it a NaN would survive
-        self.qpos[env_ids], self.qvel[env_ids] = qpos, qvel
+        self.qpos[env_ids], self.qvel[env_ids], self.force[env_ids] = qpos, qvel, 0.0
         self._batch.forward(ids)  # also takes what was written into the full state
 
     def step(self, ctrl: Tensor, num_substeps: int) -> None:

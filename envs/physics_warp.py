@@ -63,6 +63,7 @@ class WarpPhysics:
             self._data = mjw.make_data(model, nworld=num_envs, nconmax=contacts, njmax=rows)
         data = self._data
         self.qpos, self.qvel, self.touch, self._ctrl = (wp.to_torch(a) for a in (data.qpos, data.qvel, data.sensordata, data.ctrl))
+        self.force = wp.to_torch(data.xfrc_applied)
         self._warm_start, self._time, self._overflow = wp.to_torch(data.qacc_warmstart), wp.to_torch(data.time), wp.to_torch(data.overflow)
         self._lost = torch.zeros((), dtype=torch.long, device=self.device)
         self._graphs: dict[int, wp.Graph] = {}
@@ -75,7 +76,7 @@ class WarpPhysics:
 
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `envs.physics.Physics.set_state`. All that survives a step besides these is the warm start."""
-        self.qpos[env_ids], self.qvel[env_ids] = qpos, qvel
+        self.qpos[env_ids], self.qvel[env_ids], self.force[env_ids] = qpos, qvel, 0.0
         self._warm_start[env_ids] = 0.0
         self._time[env_ids] = 0.0
         self.touch[env_ids] = 0.0

@@ -61,6 +61,8 @@ PHYSICS = "tests/envs/test_physics.py"
 TASKS = "tests/envs/test_tasks.py"
 SKILL_ENV = "tests/envs/test_skill_env.py"
 PLAY = "tests/envs/test_play.py"
+PUSHES = "tests/envs/test_pushes.py"
+ROBUSTNESS = "tests/ase/test_robustness.py"
 TASK_TRAIN = "tests/ase/test_task_train.py"
 CHARACTER = "tests/envs/test_character.py"
 ROTATIONS = "tests/motions/test_rotations.py"
@@ -138,6 +140,13 @@ MUTATIONS = [
     Mutation("envs/resets.py", 'self.failure = saved["failure"].to', 'self.failure = saved["drawn_for"].to', RESETS),
     Mutation("envs/humanoid.py", "self.fallen[ids] & soon", "soon", RESETS),
     Mutation("envs/humanoid.py", "soon = self.episode_step[ids] <=", "soon = self.episode_step[ids] >", RESETS),
+    Mutation("ase/metrics.py", "held.float().argmax(0) * dt", "held.float().argmax(0)", ROBUSTNESS),
+    Mutation("ase/robustness.py", "recovery(stood[:, upright], dt, HOLD_S)", "recovery(stood, dt, HOLD_S)", ROBUSTNESS),
+    Mutation("envs/pushes.py", "self.left -= active.long()", "self.left -= 2 * active.long()", PUSHES),
+    Mutation("envs/pushes.py", "torch.where(active.unsqueeze(-1), self.force, 0.0)", "self.force", PUSHES),
+    Mutation("envs/pushes.py", "newtons * angle.sin(), torch", "newtons * angle.cos(), torch", PUSHES),
+    Mutation("envs/physics_cpu.py", "qpos, qvel, 0.0", "qpos, qvel, self.force[env_ids]", PUSHES),
+    Mutation("envs/humanoid.py", "return high & ~(", "return high | ~(", PUSHES),
     Mutation("envs/tasks/base.py", "yaw_quat(-heading(state.root_quat))", "yaw_quat(heading(state.root_quat))", TASKS),
     Mutation("envs/tasks/base.py", "(yaw.cos(), yaw.sin())", "(yaw.cos(), -yaw.sin())", TASKS),
     Mutation("envs/tasks/base.py", "self.steps_left -= 1", "self.steps_left[0] -= 1", TASKS),

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
 from rich.console import Console
 
 from ase.evaluate import evaluate
 from ase.evaluate_task import over_seeds, play_episodes
+from ase.latents import sample_latents
+from ase.learner import Learner
 from ase.report import measures_table, task_table
+from ase.robustness import fall_trial, push_trial
 from ase.run_folder import CONTROLLER
 from cfg.cli import parse
+from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
 from cfg.wiring import load_policy, load_skills, load_world, make_env, write_json
+from envs.character import Character
 from envs.demos import DemoWindows
+from envs.pushes import PushConfig
 from envs.resets import StartMix
+from motions.library import MotionLibrary
+
+AFTER_S = 5.0  # a pushed or fallen character has this long to get to its feet
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class EvaluateArgs:
         run: folder that pretrain or train-task wrote, or one that the suite ships.
         json: file that receives the measures.
         latents: skills: how many. replicas: skills: rollouts of each from different starts.
+        pushes: skills: how many characters are pushed once, at 500 to 1,000 N for half a second. falls: skills: how many start lying on the floor.
         seconds: length of a rollout; a controller's episodes are as long as in training.
         episodes: controller: how many for each seed. seeds: controller: how many seeds.
         seed: of latents, starts and targets; the first one of several.
@@ -40,6 +52,8 @@ class EvaluateArgs:
     json: Path | None = None
     latents: int = 64
     replicas: int = 4
+    pushes: int = 0
+    falls: int = 0
     seconds: float = 10.0
     episodes: int = 256
     seeds: int = 3
@@ -54,6 +68,8 @@ def main(args: Sequence[str]) -> None:
     for name, number in (("latents", given.latents), ("replicas", given.replicas), ("episodes", given.episodes), ("seeds", given.seeds)):
         if number < 1:
             raise ValueError(f"run.py evaluate: --{name}: got {number}; expected at least 1")
+    if min(given.pushes, given.falls) < 0 or ((given.pushes or given.falls) and (given.run / CONTROLLER).is_file()):
+        raise ValueError(f"run.py evaluate: --pushes, --falls: got {given.pushes}, {given.falls}; expected numbers of trials of skills, not of a task controller")
     if (given.run / CONTROLLER).is_file():
         measures = evaluate_controller(given)
         table = task_table(measures, str(given.run))
@@ -77,7 +93,31 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     demos = DemoWindows(library, env.layout, settings.control_dt, settings.history)
     measures = evaluate(env, learner, demos, given.latents, given.seconds, settings.control_dt, given.seed)
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
-    return measures
+    return measures | robustness(given, config, character, library, learner)
+
+
+def robustness(given: EvaluateArgs, config: RunConfig, character: Character, library: MotionLibrary, learner: Learner) -> dict[str, Any]:
+    """See `ase.robustness`; every character acts under a random latent of its own."""
+    found: dict[str, Any] = {}
+    for count, kind in ((given.pushes, "push"), (given.falls, "fall")):
+        if not count:
+            continue
+        start = StartMix(clip=0, default=1) if kind == "push" else StartMix(clip=0, default=0, fallen=1)
+        push = PushConfig(every_s=3600.0)  # only when it is asked for
+        settings = replace(config.env, num_envs=count, start=start, push=push, terminate_on_fall=False, episode_length_s=3600.0, min_root_height_m=0.0)
+        env = make_env(config, character, library, given.seed, settings)
+        z = sample_latents(count, config.train.latents.dim, torch.Generator(env.device).manual_seed(given.seed))
+        act = partial(_act_with, learner, z)
+        if kind == "push":
+            assert env.pushes is not None
+            found |= push_trial(env, env.pushes, act, 3.0, push.seconds, AFTER_S, settings.control_dt)
+        else:
+            found |= fall_trial(env, act, AFTER_S, settings.control_dt)
+    return found
+
+
+def _act_with(learner: Learner, z: torch.Tensor, obs: torch.Tensor) -> torch.Tensor:
+    return learner.act(obs, z)
 
 
 def evaluate_controller(given: EvaluateArgs) -> dict[str, Any]:
