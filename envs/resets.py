@@ -139,7 +139,7 @@ class StartBank:
         self._columns = FeatureLayout.of(character).style_columns.to(library.device)
         self._low_bodies, self._low_heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
         self.failure = torch.ones(library.num_clips, device=library.device)
-        self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], device=library.device)
+        self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], dtype=torch.float32, device=library.device)
         self.clear()
 
     @property
