@@ -6,6 +6,9 @@ elbows and wrists at the marker or the middle of its pair, moved inward by half 
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,23 @@ from motions.source_motion import SourceMotion
 UNITS = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
 NEEDED = ("LASI", "RASI", "LKNE", "RKNE", "LANK", "RANK", "LSHO", "RSHO", "LELB", "RELB")
 HALF_WIDTH_M = {"KNE": 0.05, "ANK": 0.035, "ELB": 0.04, "SHO": 0.0, "WR": 0.03}
+TIMEOUT_S = 120  # by the clock; processor time and memory are limited below
 MAX_GAP_SHARE = 0.5  # of the frames in which a marker may be lost
+_CHILD = """
+import io, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+import ezc3d, numpy as np
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+try:
+    data = ezc3d.c3d(sys.argv[1])
+    about, points = data["parameters"]["POINT"], data["data"]["points"]
+    texts = {key: np.array([str(v).strip() for v in about.get(name, {}).get("value", [])], dtype=np.str_) for key, name in (("labels", "LABELS"), ("units", "UNITS"))}
+    out = io.BytesIO()
+    np.savez(out, points=np.asarray(points, dtype=np.float64), residuals=np.asarray(data["data"]["meta_points"]["residuals"]), rate=np.float64(about["RATE"]["value"][0]), **texts)
+    sys.stdout.buffer.write(out.getvalue())
+except Exception as error:
+    sys.exit(f"{type(error).__name__} {error}")
+"""
 
 
 def load(path: str | Path, name: str = "", source: str = "", license: str = "", up: str = "", scale: float = 0.0, forward: str = "") -> SourceMotion:
@@ -29,27 +48,16 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "", 
     Raises:
         ValueError: unreadable, no markers, or a unit that is not known; names file and field.
     """
-    import ezc3d  # compiled; only C3D files need it
-
     path = Path(path)
-    try:
-        check_size(path)
-        with path.open("rb") as file:
-            head = file.read(2)
-        if len(head) < 2 or head[1] != 0x50:
-            raise ValueError("got another first word; expected C3D's mark 0x50")
-        data = ezc3d.c3d(str(path))
-        about, points = data["parameters"]["POINT"], np.asarray(data["data"]["points"], dtype=np.float64)
-        labels, fps = [str(v).strip().rpartition(":")[2] for v in about["LABELS"]["value"]], float(about["RATE"]["value"][0])
-        units = [str(v).strip().lower() for v in about.get("UNITS", {}).get("value", [])]
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, MemoryError, TypeError) as error:
-        raise ValueError(f"{path}: not a C3D file: {' '.join(str(error).split())[:200]}") from None
-    if units and units[0] not in UNITS:
+    data = _read(path)
+    labels, points, residuals = [v.rpartition(":")[2] for v in data["labels"].tolist()], data["points"], data["residuals"]
+    fps, units = float(data["rate"]), [v.lower() for v in data["units"].tolist()]
+    if units and units[0] not in UNITS and not scale:
         raise ValueError(f"{path}: POINT:UNITS: got {units[0]!r}; expected a known unit, or scale given. Available: {', '.join(UNITS)}")
-    unit = UNITS[units[0]] if units else 0.0
+    unit = UNITS.get(units[0], 0.0) if units else 0.0
     if points.ndim != 3 or points.shape[1] != len(labels) or points.shape[2] < 2 or not labels:
         raise ValueError(f"{path}: points: got shape {points.shape} and {len(labels)} labels; expected [4, K, T] with K labels, T >= 2")
-    names, markers, notes = _filled(str(path), labels, points[:3].transpose(2, 1, 0), (data["data"].get("meta_points") or {}).get("residuals"))
+    names, markers, notes = _filled(str(path), labels, points[:3].transpose(2, 1, 0), residuals)
     if set(NEEDED) <= set(names):
         at = {label: markers[:, k] * (scale or unit or 0.001) for k, label in enumerate(names)}
         centres = joint_centres(at)
@@ -57,6 +65,27 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "", 
         notes.append("joint centres: estimated from Plug-in Gait markers")
     notes.insert(0, f"rate: {fps:g} Hz (POINT:RATE); unit {units[0] if units else 'not said'}")
     return from_points(str(path), names, markers, fps, tuple(notes), (name or path.stem, source or path.name, license), (up, scale, forward), known_scale=unit)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """What ezc3d finds in a file: labels ``[K]``, points ``[4, K, T]``, residuals ``[1, K, T]``, rate, units. It runs in a process of its own, because a damaged file can bring
+    it down or have it take any amount of memory."""
+    try:
+        check_size(path)
+        with path.open("rb") as file:
+            head = file.read(2)
+        if len(head) < 2 or head[1] != 0x50:
+            raise ValueError("got another first word; expected C3D's mark 0x50")
+        done = subprocess.run([sys.executable, "-c", _CHILD, str(path.absolute())], capture_output=True, timeout=TIMEOUT_S, check=False)
+        if done.returncode or not done.stdout:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ValueError(said[-1][:200] if said and done.returncode > 0 else "got a damaged file; expected one that ezc3d reads")
+        with np.load(io.BytesIO(done.stdout), allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{path}: not a C3D file: reading it took more than {TIMEOUT_S} s") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a C3D file: {error}") from None
 
 
 def _filled(where: str, labels: list[str], points: np.ndarray, residuals: np.ndarray | None) -> tuple[list[str], np.ndarray, list[str]]:

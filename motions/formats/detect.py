@@ -25,12 +25,11 @@ FORMATS = {
     "loco_mujoco": "loco-mujoco (.npz)",
     "beyondmimic": "BeyondMimic or mjlab (.npz)",
     "c3d": "C3D markers",
-    "gltf": "glTF or GLB",
     "keypoints": "key points (.npy, .npz, MuJoCo MPC's .xml)",
     "clip": "this suite's clip (.npz)",
 }
 ENDINGS = (".bvh", ".amc", ".npz", ".npy", ".pkl", ".pickle", ".c3d", ".glb", ".gltf", ".fbx")  # that claim a motion
-CONVERT_FBX = "convert it with Blender: File > Import > FBX, then File > Export > Motion Capture (.bvh), and import that"
+CONVERT = "convert it with Blender: File > Import > {}, then File > Export > Motion Capture (.bvh), and import that"
 
 
 def detect(path: str | Path) -> str:
@@ -49,7 +48,9 @@ def detect(path: str | Path) -> str:
         raise ValueError(f"{path}: not readable: {error}") from None
     ending, text = path.suffix.lower(), head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"Kaydara FBX") or ending == ".fbx":
-        raise ValueError(f"{path}: FBX is not read: {CONVERT_FBX}")
+        raise ValueError(f"{path}: FBX is not read: {CONVERT.format('FBX')}")
+    if head.startswith(b"glTF") or ending == ".gltf":
+        raise ValueError(f"{path}: glTF is not read: {CONVERT.format('glTF 2.0')}")
     if ending == ".asf":
         raise NoMotionError(f"{path}: a skeleton without motion; expected the .amc file that goes with it")
     if head.startswith(b"PK"):
@@ -57,7 +58,6 @@ def detect(path: str | Path) -> str:
     if head.startswith(b"\x93NUMPY"):
         return "poselib" if b"'|O'" in head[:256] else "keypoints"
     checks = {
-        "gltf": head.startswith(b"glTF") or ending == ".gltf",
         "bvh": text[:9].upper() == b"HIERARCHY" or ending == ".bvh",
         "asfamc": ending == ".amc" or b":FULLY-SPECIFIED" in head.upper(),
         "c3d": ending == ".c3d" or (head[1:2] == b"\x50" and head[:1] == b"\x02"),

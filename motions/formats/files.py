@@ -12,6 +12,7 @@ import pickle
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,7 +24,7 @@ ALLOWED = (
 )
 BROKEN = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError),
-    *(MemoryError, OverflowError, ImportError, NotImplementedError, RecursionError, SyntaxError, BufferError),
+    *(MemoryError, OverflowError, ImportError, NotImplementedError, RecursionError, SyntaxError, BufferError, TokenError),
 )
 
 

@@ -32,6 +32,8 @@ _JOINTS = {
     "left_shin": "left_knee",
     "left_foot": "left_ankle",
 }
+_WRISTS = {"right_hand": "right_wrist", "left_hand": "left_wrist"}  # only where they move, as in armed characters
+_MOVES_RAD = 1e-3
 
 
 def load(path: str | Path, name: str = "", source: str = "", license: str = "") -> Clip:
@@ -65,14 +67,16 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "") 
     if fps.size != 1 or fps.dtype.kind not in "fiu":
         raise ValueError(f"{path}: fps: got {fps.tolist()!r}; expected one number")
     quats = rotation[..., [3, 0, 1, 2]]
+    moving = [hand for hand in _WRISTS if hand in bodies and np.abs(quats[:, bodies.index(hand), 1:]).max() > _MOVES_RAD / 2]
+    carriers = _JOINTS | {hand: _WRISTS[hand] for hand in moving}
     clip = make_clip(
         name=name or path.stem.removeprefix("amp_humanoid_"),
         fps=float(fps),
         loop="none",
         root_pos=root_pos,
         root_quat=quats[:, 0],
-        joint_names=tuple(_JOINTS.values()),
-        joint_quat=quats[:, [bodies.index(body) for body in _JOINTS]],
+        joint_names=tuple(carriers.values()),
+        joint_quat=quats[:, [bodies.index(body) for body in carriers]],
         source=source or path.name,
         license=license,
         where=str(path),

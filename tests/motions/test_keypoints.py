@@ -193,5 +193,6 @@ def test_bad_c3d_files_are_refused(tmp_path):
             c3d.load(path)
     with pytest.raises(ValueError, match=r"take.c3d: POINT:UNITS: got 'furlong'; expected a known unit, or scale given. Available: mm, cm, m, in"):
         c3d.load(write_c3d(tmp_path, NAMES, moving(), units="furlong"))
+    np.testing.assert_allclose(c3d.load(write_c3d(tmp_path, NAMES, moving(), units="furlong"), scale=2.0).root_pos[0], 2 * moving()[0, 0], atol=1e-5)
     with pytest.raises(ValueError, match=r"take.c3d: markers: got 1 named ones seen in more than half the frames; expected at least 2. Available: a, \*7"):
         c3d.load(write_c3d(tmp_path, ["a", "*7"], moving()[:, :2]))
