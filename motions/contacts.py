@@ -13,6 +13,7 @@ from torch import Tensor
 
 from motions.skeleton import Skeleton
 
+FLAT_M = 0.005  # heights of a resting foot are evened out by as much; what is higher is lifting off
 NEAR_M = 0.01  # e-folding height by which sole points count: the lowest bears the foot
 LOW_M, SLOW_MPS = 0.03, 0.5  # a foot rests when its lowest point is below and a sole point slower than this
 MIN_CONTACT_S, MIN_GAP_S = 0.05, 0.04
@@ -73,7 +74,7 @@ def find_contacts(points: Tensor, fps: float, low_m: float = LOW_M, slow_mps: fl
     speed = torch.maximum(torch.cat((speed[:1], speed)), torch.cat((speed, speed[-1:]))) if len(speed) else points.new_zeros(len(points))
     rests = (points[..., 2].amin(-1) < low_m) & (speed < slow_mps)
     rests = _drop_short(rests, True, MIN_GAP_S * fps)
-    return _drop_short(~rests, False, MIN_CONTACT_S * fps).logical_not()
+    return _drop_short(rests, False, MIN_CONTACT_S * fps)
 
 
 def _drop_short(flags: Tensor, fill: bool, frames: float) -> Tensor:
@@ -126,7 +127,7 @@ def hold(points: Tensor, rests: Tensor, fps: float) -> Tensor:
     """By how much to move a foot so that it neither slides nor sinks, ``[T, 3]`` metres.
 
     While it rests, the shift takes back its `slip` (fully from `EASE_S` after the beginning to as long before the end, so that speeds do not jump; zero on average over the
-    contact) and brings its lowest point to z = 0. Between contacts it goes from one
+    contact) and brings its lowest point to z = 0, but for the parts of a contact in which the foot is being set down or lifted. Between contacts it goes from one
     shift to the next along a cubic that continues the speeds at both ends, and is raised further where the foot would cut through the floor.
 
     Args:
@@ -141,7 +142,8 @@ def hold(points: Tensor, rests: Tensor, fps: float) -> Tensor:
         moved = -torch.cat((slide.new_zeros(1, 2), slide[first : last - 1] * eased)).cumsum(0)
         moved = moved - moved.mean(0)
         shift[first:last, :2] = moved * (MAX_HOLD_M / moved.norm(dim=-1).max().clamp_min(MAX_HOLD_M))
-        shift[first:last, 2] = -low[first:last]
+        height = low[first:last].median()
+        shift[first:last, 2] = -height - (low[first:last] - height).clamp(-FLAT_M, FLAT_M)
     for (begin, end), (start, stop) in pairwise(spans):
         shift[end:start] = _bridge(shift[begin:end], shift[start:stop], start - end, fps)
     if spans:

@@ -6,15 +6,28 @@
     clips:
       walk: 1
       run: 2
+      jump:                     # the long form; everything but the weight may be left out
+        weight: 1
+        range_s: [0.2, 1.5]     # only this part of the clip
+        mirror: false           # not its mirror image
+        tags: [air]             # what it is, to select by
+      jump_end:
+        clip: jump              # the clip's file, where the name is another: several parts of one clip
+        weight: 0.5
+        range_s: [1.5, 3.0]
+    groups:                     # clips that share one weight, however many they are
+      turns:
+        weight: 1
+        tags: [slow]            # of each of its clips, besides their own
+        clips: {turn_left0: 1, turn_left1: 1}
 
 Loading is strict: an unknown key, a repeated key or a value of the wrong kind is an error.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +35,12 @@ import torch
 import yaml
 
 from motions.clip import MIRROR, Clip, mirror
+from motions.dataset_entries import Entry, check_keys, read_entries, read_flag, read_groups, read_tags, read_weight
 from motions.library import MotionLibrary
 from motions.skeleton import Skeleton
 
 WEIGHTINGS = ("clip", "duration")
-KEYS = ("clips", "ground", "mirror", "weighting")
+KEYS = ("clips", "ground", "groups", "mirror", "weighting")
 FETCH = "python run.py motions fetch"
 
 
@@ -36,15 +50,47 @@ class Dataset:
 
     Attributes:
         name: the file's stem.
-        clips: names and weights, mirror images included.
+        entries: the clips, mirror images included.
         weighting: ``"clip"``: the weights are relative probabilities; ``"duration"``: they are multiplied by the clips' lengths.
         ground: shift clips vertically onto the floor (see `motions.check.shift_to_floor`).
+        groups: name and weight of each group.
     """
 
     name: str
-    clips: tuple[tuple[str, float], ...]
+    entries: tuple[Entry, ...]
     weighting: str = "clip"
     ground: bool = False
+    groups: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def clips(self) -> tuple[tuple[str, float], ...]:
+        """Names and weights as written."""
+        return tuple((e.name, e.weight) for e in self.entries)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(sorted({tag for e in self.entries for tag in e.tags}))
+
+    def tagged(self, *tags: str) -> Dataset:
+        """The clips that carry all of ``tags``, at the same weights.
+
+        Raises:
+            ValueError: a tag that no clip carries, or no clip with all of them.
+        """
+        for tag in tags:
+            if tag not in self.tags:
+                raise ValueError(f"dataset {self.name}: tag {tag}: on no clip. Available: {', '.join(self.tags) or 'none'}")
+        left = tuple(e for e in self.entries if set(tags) <= set(e.tags))
+        if not any(e.weight for e in left):
+            raise ValueError(f"dataset {self.name}: tags {', '.join(tags)}: got no clip that carries all; expected at least one. Available: {', '.join(self.tags)}")
+        return replace(self, entries=left)
+
+    def shares(self, durations_s: Sequence[float]) -> list[float]:
+        """Sampling weight of each entry, given the lengths of their clips: as written, times the length if so weighted; a group's are scaled to sum to its weight."""
+        raw = [e.weight * (d if self.weighting == "duration" else 1.0) for e, d in zip(self.entries, durations_s, strict=True)]
+        total = {group: sum(w for e, w in zip(self.entries, raw, strict=True) if e.group == group) for group, _ in self.groups}
+        scale = {"": 1.0} | {group: weight / total[group] if total[group] else 0.0 for group, weight in self.groups}
+        return [w * scale[e.group] for e, w in zip(self.entries, raw, strict=True)]
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -76,37 +122,23 @@ def load_dataset(name_or_path: str | Path, datasets_dir: str | Path) -> Dataset:
         raise ValueError(f"dataset {path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ValueError(f"dataset {path}: got {type(data).__name__}; expected a mapping. Available: {', '.join(KEYS)}")
-    for key in data:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, 1)
-            raise ValueError(f"dataset {path}: key {key}: unknown.{f' Closest: {near[0]}.' if near else ''} Available: {', '.join(KEYS)}")
+    check_keys(f"dataset {path}", data, KEYS)
     weighting = data.get("weighting", "clip")
     if weighting not in WEIGHTINGS:
         raise ValueError(f"dataset {path}: weighting: got {weighting!r}; expected one of {', '.join(WEIGHTINGS)}")
-    flags = {key: data.get(key, False) for key in ("mirror", "ground")}
-    for key, value in flags.items():
-        if not isinstance(value, bool):
-            raise ValueError(f"dataset {path}: {key}: got {value!r}; expected true or false")
-    clips = _weights(path, data.get("clips"))
-    if flags["mirror"]:
-        if double := [name for name, _ in clips if name.endswith(MIRROR)]:
-            raise ValueError(f"dataset {path}: clip {double[0]}: listed beside `mirror: true`; expected only the clips themselves")
-        clips = [pair for name, weight in clips for pair in ((name, weight), (name + MIRROR, weight))]
-    return Dataset(path.stem, tuple(clips), weighting, flags["ground"])
-
-
-def _weights(path: Path, clips: Any) -> list[tuple[str, float]]:
-    """The clips and weights of a dataset file, checked."""
-    if not isinstance(clips, dict) or not clips:
-        raise ValueError(f"dataset {path}: clips: got {clips!r}; expected at least one line `name: weight`")
-    for name, weight in clips.items():
-        if not isinstance(name, str):
-            raise ValueError(f"dataset {path}: clips: got name {name!r}; expected text")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise ValueError(f"dataset {path}: clip {name}: weight: got {weight!r}; expected a number >= 0")
-    if not any(clips.values()):
+    flags = {key: read_flag(f"dataset {path}", data, key, False) for key in ("mirror", "ground")}
+    entries = list(read_entries(path, data.get("clips"), "", (), flags["mirror"])) if "clips" in data or "groups" not in data else []
+    groups = []
+    for name, group in read_groups(path, data.get("groups", {})):
+        groups.append((name, read_weight(f"dataset {path}: group {name}", group.get("weight", 1.0))))
+        entries += read_entries(path, group.get("clips"), name, read_tags(f"dataset {path}: group {name}", group), flags["mirror"])
+    names = [e.name for e in entries]
+    if double := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"dataset {path}: clip {double[0]}: got it {names.count(double[0])} times, mirror images counted; expected each name once")
+    dataset = Dataset(path.stem, tuple(entries), weighting, flags["ground"], tuple(groups))
+    if not any(dataset.shares([1.0] * len(entries))):
         raise ValueError(f"dataset {path}: clips: got weight 0 for all; expected one above 0")
-    return [(name, float(weight)) for name, weight in clips.items()]
+    return dataset
 
 
 def build_library(dataset: Dataset, clips_dir: str | Path, skeleton: Skeleton, device: torch.device | str = "cpu") -> MotionLibrary:
@@ -115,9 +147,33 @@ def build_library(dataset: Dataset, clips_dir: str | Path, skeleton: Skeleton, d
     Raises:
         ValueError: a clip is not there or not valid.
     """
-    used = [(load_clip(name, clips_dir, dataset.name), weight) for name, weight in dataset.clips if weight > 0]
-    weights = [weight * (clip.duration_s if dataset.weighting == "duration" else 1.0) for clip, weight in used]
-    return MotionLibrary([clip for clip, _ in used], skeleton, weights, device, dataset.ground)
+    used = [(entry, load_entry(entry, clips_dir, dataset.name)) for entry in dataset.entries if entry.weight > 0]
+    shares = replace(dataset, entries=tuple(entry for entry, _ in used)).shares([clip.duration_s for _, clip in used])
+    kept = [(clip, share) for (_, clip), share in zip(used, shares, strict=True) if share > 0]
+    return MotionLibrary([clip for clip, _ in kept], skeleton, [share for _, share in kept], device, dataset.ground)
+
+
+def load_entry(entry: Entry, clips_dir: str | Path, dataset: str = "") -> Clip:
+    """A dataset's clip under its name there, cut to its time range.
+
+    Raises:
+        ValueError: it is not there, not valid, or shorter than the range.
+    """
+    clip = load_clip(entry.clip, clips_dir, dataset)
+    return replace(clip if entry.range_s is None else cut(clip, *entry.range_s), name=entry.name)
+
+
+def cut(clip: Clip, start_s: float, end_s: float) -> Clip:
+    """The part of a clip between two times in seconds, both rounded to frames; it does not loop.
+
+    Raises:
+        ValueError: the clip ends before the part does, or the part holds fewer than two frames.
+    """
+    first, last = round(start_s * clip.fps), round(end_s * clip.fps)
+    if last > clip.num_frames - 1 or last <= first:
+        raise ValueError(f"clip {clip.name}: range_s: got [{start_s:g}, {end_s:g}]; expected a part of at least two frames within 0 to {clip.duration_s:.3f} s")
+    part = slice(first, last + 1)
+    return replace(clip, loop="none", root_pos=clip.root_pos[part], root_quat=clip.root_quat[part], joint_quat=clip.joint_quat[part])
 
 
 def load_clip(name: str, clips_dir: str | Path, dataset: str = "") -> Clip:
