@@ -45,6 +45,12 @@ CHARACTERS = {
         foot_bodies=("right_foot", "left_foot"),
         fall_heights_m=(("head", 0.30),),
     ),
+    "armed": CharacterSpec(
+        xml=str(ASSETS / "armed.xml"),
+        key_bodies=("right_hand", "left_hand", "right_foot", "left_foot", "sword", "shield"),
+        foot_bodies=("right_foot", "left_foot"),
+        fall_heights_m=(("head", 0.30), ("left_lower_arm", 0.32)),
+    ),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from envs.character import ASSETS, CharacterSpec, load_character
+from envs.mirror import mirror_map
 from motions.rotations import quat_log
 from tests.envs.helpers import random_state
 
@@ -111,6 +112,38 @@ def test_bodies_that_count_as_fallen(character):
     assert [character.skeleton.body_names[i] for i in character.key_bodies] == ["right_hand", "left_hand", "right_foot", "left_foot"]
 
 
+@pytest.fixture(scope="module")
+def armed():
+    return load_character("armed")
+
+
+def test_the_armed_character_has_the_published_figures(armed, character):
+    model = armed.model
+    assert model.body_mass.sum() == pytest.approx(51.71, rel=0.01)
+    assert model.body("sword").mass.item() == pytest.approx(0.701, rel=0.01)
+    assert model.body("shield").mass.item() == pytest.approx(2.121, rel=0.01)
+    assert (armed.num_actions, len(armed.skeleton.body_names), armed.skeleton.num_dofs) == (31, 17, 31)
+    names = [joint.name for joint in armed.skeleton.joints]
+    assert [name for name in names if name != "right_wrist"] == [joint.name for joint in character.skeleton.joints]
+    assert names.index("right_wrist") == names.index("right_elbow") + 1
+    wrist = armed.skeleton.dof_slices[names.index("right_wrist")]
+    assert armed.action_scale[wrist].tolist() == pytest.approx([1.885] * 3, abs=1e-3)
+    assert [armed.skeleton.body_names[i] for i in armed.key_bodies][-2:] == ["sword", "shield"]
+
+
+def test_the_armed_character_stands_free_of_itself_and_points_its_sword_forward(armed):
+    data = mujoco.MjData(armed.model)
+    mujoco.mj_forward(armed.model, data)
+    touching = {frozenset(armed.model.geom(g).name for g in pair) for pair in data.contact.geom}
+    assert all("floor" in pair for pair in touching), touching
+    hand, tip = data.body("right_hand").xpos, data.body("sword").xpos
+    assert (tip - hand).tolist() == pytest.approx([0.74, 0.0, 0.0])
+
+
+def test_the_armed_character_has_no_mirror_image(armed):
+    assert mirror_map(armed) is None
+
+
 def test_physics_step_is_the_given_one_and_a_diverged_state_stays_visible():
     model = load_character(sim_dt=0.004).model
     assert model.opt.timestep == 0.004
@@ -183,7 +216,7 @@ def test_an_unusable_character_is_refused_by_name(tmp_path, parts, message):
 
 
 def test_unknown_names_and_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"character humanoyd: unknown\. Available: humanoid"):
+    with pytest.raises(ValueError, match=r"character humanoyd: unknown\. Available: humanoid, armed"):
         load_character("humanoyd")
     with pytest.raises(ValueError, match=r"character x: file .*none\.xml not found"):
         load_character("x", spec=CharacterSpec(str(tmp_path / "none.xml"), (), ()))

@@ -63,6 +63,19 @@ def test_kinematics_are_the_files_own(tmp_path, motion, skeleton):
     torch.testing.assert_close(pos, forward(motion)[0][:, [BODIES.index(b) for b in skeleton.body_names]])
 
 
+def test_a_hand_that_turns_becomes_a_wrist(tmp_path, motion):
+    """As in clips of the armed character, which hold a sword and a shield, too."""
+    hand = BODIES.index("right_hand")
+    turned = quat_normalize(torch.randn(10, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+    motion["rotation"]["arr"][:, hand] = turned.numpy()[:, [1, 2, 3, 0]]
+    motion["skeleton_tree"]["node_names"] += ["sword", "shield"]
+    motion["rotation"]["arr"] = np.concatenate((motion["rotation"]["arr"], np.tile([0.0, 0.0, 0.0, 1.0], (10, 2, 1))), axis=1)
+    clip = poselib.load(write(tmp_path, motion))
+    assert "left_wrist" not in clip.joint_names
+    found = torch.from_numpy(clip.joint_quat[:, clip.joint_names.index("right_wrist")]).double()
+    assert ((found * turned).sum(-1).abs() > 1 - 1e-6).all()
+
+
 def test_doubled_frames_are_dropped_and_reported(tmp_path, motion, caplog):
     for part in ("rotation", "root_translation"):
         motion[part]["arr"] = motion[part]["arr"].repeat(2, axis=0)
