@@ -12,7 +12,7 @@ import torch
 
 from motions import synthetic
 from motions.clip import Clip, mirror
-from motions.dataset import build_library, load_clip, load_dataset
+from motions.dataset import build_library, cut, load_clip, load_dataset
 from motions.sources import CLIPS
 
 SHIPPED = Path(__file__).parents[2] / "cfg" / "datasets"
@@ -53,12 +53,12 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clips: {walk: 1}\nweigting: clip", "key weigting: unknown. Closest: weighting. Available: clips, ground, mirror, weighting"),
-        ("clips: {walk: 1}\nzzz: 1", "key zzz: unknown. Available: clips, ground, mirror, weighting"),
+        ("clips: {walk: 1}\nweigting: clip", "key weigting: unknown. Closest: weighting. Available: clips, ground, groups, mirror, weighting"),
+        ("clips: {walk: 1}\nzzz: 1", "key zzz: unknown. Available: clips, ground, groups, mirror, weighting"),
         ("clips: {walk: 1}\nclips: {run: 1}", "not valid YAML: clips: got it 2 times; expected once"),
         ("clips:\n  walk: 1\n  walk: 2", "not valid YAML: walk: got it 2 times; expected once"),
         ("clips: [", "not valid YAML: while parsing a flow node"),
-        ("- walk", "got list; expected a mapping. Available: clips, ground, mirror, weighting"),
+        ("- walk", "got list; expected a mapping. Available: clips, ground, groups, mirror, weighting"),
         ("", "got NoneType; expected a mapping."),
         ("ground: true", "clips: got None; expected at least one line `name: weight`"),
         ("clips: {}", "clips: got {}; expected at least one line `name: weight`"),
@@ -74,6 +74,21 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
         ("clips: {walk: 1}\nground: 1", "ground: got 1; expected true or false"),
         ("clips: {walk: 1}\nmirror: both", "mirror: got 'both'; expected true or false"),
         ("clips: {walk: 1, walk_mirror: 1}\nmirror: true", "clip walk_mirror: listed beside `mirror: true`; expected only the clips themselves"),
+        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, mirror, range_s, tags, weight"),
+        ("clips: {walk: {weight: -1}}", "clip walk: weight: got -1; expected a number >= 0"),
+        ("clips: {walk: {clip: 3}}", "clip walk: clip: got 3; expected a clip's name"),
+        ("clips: {walk: {mirror: 1}}", "clip walk: mirror: got 1; expected true or false"),
+        ("clips: {walk: {tags: slow}}", "clip walk: tags: got 'slow'; expected a list of words"),
+        ("clips: {walk: {range_s: [1, 1]}}", "clip walk: range_s: got [1, 1]; expected [start, end] in seconds, 0 <= start < end"),
+        ("clips: {walk: {range_s: 3}}", "clip walk: range_s: got 3; expected [start, end] in seconds, 0 <= start < end"),
+        ("clips: {walk: {mirror: true}, walk_mirror: 1}", "clip walk_mirror: got it 2 times, mirror images counted; expected each name once"),
+        ("groups: [walk]", "groups: got ['walk']; expected lines `name:` with weight and clips"),
+        ("groups: {slow: 1}", "group slow: got 1; expected a name and a mapping. Available: clips, tags, weight"),
+        ("groups: {slow: {clip: {walk: 1}}}", "group slow: key clip: unknown. Closest: clips. Available: clips, tags, weight"),
+        ("groups: {slow: {weight: 1}}", "group slow: clips: got None; expected at least one line `name: weight`"),
+        ("groups: {slow: {weight: x, clips: {walk: 1}}}", "group slow: weight: got 'x'; expected a number >= 0"),
+        ("groups: {slow: {weight: 0, clips: {walk: 1}}}", "clips: got weight 0 for all; expected one above 0"),
+        ("clips: {walk: 1}\ngroups: {slow: {clips: {walk: 1}}}", "clip walk: got it 2 times, mirror images counted; expected each name once"),
     ],
 )
 def test_loading_is_strict(tmp_path, text, message):
@@ -135,3 +150,55 @@ def test_the_shipped_datasets():
     assert {name for name, _ in full.clips} == {name + end for name in CLIPS for end in ("", "_mirror")}
     share = sum(weight for name, weight in full.clips if name in dict(locomotion.clips)) / sum(weight for _, weight in full.clips)
     assert share == pytest.approx(0.5, abs=0.03)
+
+
+RICH = """
+mirror: true
+clips:
+  long: {weight: 3, mirror: false, tags: [far]}
+  start: {clip: long, weight: 1, range_s: [0.0, 1.0], tags: [far, part]}
+groups:
+  rest:
+    weight: 2
+    tags: [near]
+    clips:
+      short: 1
+      short_end: {clip: short, weight: 3, range_s: [0.5, 1.0], mirror: false}
+"""
+
+
+def test_groups_share_a_weight_and_parts_are_cut(tmp_path, clips_dir, skeleton):
+    library = build_library(load_dataset(write(tmp_path, RICH), tmp_path), clips_dir, skeleton)
+    assert library.names == ("long", "start", "start_mirror", "short", "short_mirror", "short_end")
+    torch.testing.assert_close(library.weights, torch.tensor([3, 1, 1, 0.4, 0.4, 1.2]) / 7)
+    torch.testing.assert_close(library.durations_s, torch.tensor([3.0, 1.0, 1.0, 1.0, 1.0, 0.5]))
+    ends = library.state_at(torch.tensor([0, 1, 2]), torch.ones(3)).root_pos
+    torch.testing.assert_close(ends[1], ends[0])
+    torch.testing.assert_close(ends[2], ends[0] * torch.tensor([1.0, -1.0, 1.0]))
+    assert library.loops.tolist() == [True, False, False, True, True, False]
+
+
+def test_a_groups_weight_is_kept_when_lengths_count(tmp_path, clips_dir, skeleton):
+    library = build_library(load_dataset(write(tmp_path, "weighting: duration" + RICH), tmp_path), clips_dir, skeleton)
+    torch.testing.assert_close(library.weights, torch.tensor([9, 1, 1, 2 * 1 / 3.5, 2 * 1 / 3.5, 2 * 1.5 / 3.5]) / 13)
+
+
+def test_clips_are_chosen_by_tag(tmp_path):
+    dataset = load_dataset(write(tmp_path, RICH), tmp_path)
+    assert dataset.tags == ("far", "near", "part")
+    assert [e.name for e in dataset.tagged("far").entries] == ["long", "start", "start_mirror"]
+    assert [e.name for e in dataset.tagged("far", "part").entries] == ["start", "start_mirror"]
+    with pytest.raises(ValueError, match=r"dataset mine: tag fast: on no clip. Available: far, near, part"):
+        dataset.tagged("fast")
+    with pytest.raises(ValueError, match=r"dataset mine: tags near, part: got no clip that carries all; expected at least one. Available: far, near, part"):
+        dataset.tagged("near", "part")
+
+
+def test_a_cut_keeps_both_ends(skeleton):
+    clip = synthetic.constant_velocity(skeleton, (1.0, 0.0, 0.0), duration_s=2.0, fps=30.0)
+    part = cut(clip, 0.5, 1.5)
+    assert (part.num_frames, part.duration_s, part.loop) == (31, 1.0, "none")
+    np.testing.assert_allclose(part.root_pos[[0, -1], 0], [0.5, 1.5])
+    for start, end in ((0.0, 2.2), (1.0, 1.01)):
+        with pytest.raises(ValueError, match=rf"clip constant_velocity: range_s: got \[{start:g}, {end:g}\]; expected a part of at least two frames within 0 to 2.000 s"):
+            cut(clip, start, end)
