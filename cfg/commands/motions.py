@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from PIL import Image
 from rich.progress import track
 
 from cfg.cli import parse
@@ -18,16 +20,20 @@ from cfg.previews import beside_source
 from envs.character import load_character
 from envs.film import grid, strip, write_image, write_video
 from envs.render import Picture, make_renderer
-from motions.check import check_clip
+from motions import ik
+from motions.assess import assess_clips
+from motions.auto_dataset import auto_dataset
 from motions.clip import Clip
 from motions.dataset import load_clip
 from motions.formats import bvh
 from motions.formats.detect import read
+from motions.page import html_report
 from motions.source_motion import SourceMotion, from_clip
 from motions.sources import fetch
 
 FORMATS_OUT = ("bvh",)
 STRIP_FRAMES = 8
+PAGE_PX = 160
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,27 @@ class CheckArgs:
 
     Attributes:
         clips: names in the clips folder; all if none is given. clips_dir: that folder. character: whose skeleton.
+        html: a page with the marks and a picture of each clip.
     """
 
     clips: tyro.conf.Positional[tuple[str, ...]] = ()
+    html: Path | None = None
+    clips_dir: Path = Path("clips")
+    character: str = OWN
+
+
+@dataclass(frozen=True)
+class DatasetArgs:
+    """Writes a dataset of clips with weights balanced by length and by how alike they are, explained line by line.
+
+    Attributes:
+        clips: names in the clips folder; all if none is given. out: the YAML file to write. clips_dir: folder of the clips. character: whose skeleton.
+        auto: work the weights out (the only way so far).
+    """
+
+    clips: tyro.conf.Positional[tuple[str, ...]] = ()
+    out: Path = Path("dataset.yaml")
+    auto: bool = True
     clips_dir: Path = Path("clips")
     character: str = OWN
 
@@ -100,12 +124,45 @@ def main(args: Sequence[str]) -> None:
     act(parse(kind, args[1:], f"run.py motions {name}"))
 
 
+def clips_named(names: Sequence[str], clips_dir: Path) -> list[Clip]:
+    """Clips of a folder by name, all if none is given."""
+    found = [load_clip(name, clips_dir) for name in names or sorted(p.stem for p in clips_dir.glob("*.npz"))]
+    if not found:
+        raise ValueError(f"clips folder {clips_dir}: holds no .npz clips; get the free clips with: python run.py motions fetch")
+    return found
+
+
 def check_clips(args: CheckArgs) -> None:
-    skeleton = load_character(args.character).skeleton
-    for name in args.clips or sorted(p.stem for p in args.clips_dir.glob("*.npz")):
-        clip = load_clip(name, args.clips_dir)
-        findings = check_clip(clip, skeleton)
-        print(f"{name}: {clip.duration_s:.2f} s, {clip.num_frames} frames at {clip.fps:g} Hz, loop {clip.loop}; {'; '.join(f.message for f in findings) or 'nothing to report'}")
+    character, clips = load_character(args.character), clips_named(args.clips, args.clips_dir)
+    skeleton = character.skeleton
+    heights = {skeleton.body_names[k]: h for k, h in zip(character.fall_bodies.tolist(), character.fall_heights.tolist(), strict=True)}
+    feet = [skeleton.body_names[k] for k in character.foot_bodies.tolist()]
+    marks = assess_clips(clips, skeleton, feet, ik.joint_ranges(character.model, skeleton), heights)
+    for mark in marks:
+        print(mark)
+    if args.html:
+        renderer = make_renderer(character, PAGE_PX, PAGE_PX)
+        by_name = {clip.name: _thinned(clip) for clip in clips}
+
+        def draw(name: str) -> bytes:
+            clip = by_name[name]
+            picture = strip(list(beside_source(renderer, clip)), [f"{k / clip.fps:.2f} s" for k in range(clip.num_frames)])
+            data = io.BytesIO()
+            Image.fromarray(picture).save(data, "png")
+            return data.getvalue()
+
+        print(f"wrote {html_report(args.html, marks, draw)}")
+        renderer.close()
+
+
+def write_dataset(args: DatasetArgs) -> None:
+    text = auto_dataset(clips_named(args.clips, args.clips_dir), load_character(args.character).skeleton)
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(text)
+    except OSError as error:
+        raise ValueError(f"dataset {args.out}: cannot be written: {error.strerror}") from None
+    print(f"{text}wrote {args.out}; train on it with: python run.py pretrain locomotion --dataset {args.out} --clips-dir {args.clips_dir} --out RUN")
 
 
 def export(args: ExportArgs) -> None:
@@ -176,6 +233,7 @@ def _same_width(rows: list[Picture]) -> list[Picture]:
 COMMANDS: dict[str, tuple[type, Callable]] = {
     "fetch": (FetchArgs, lambda args: fetch(args.out, wheel=args.wheel)),
     "check": (CheckArgs, check_clips),
+    "dataset": (DatasetArgs, write_dataset),
     "import": (ImportArgs, import_files),
     "export": (ExportArgs, export),
     "render": (RenderArgs, render),
