@@ -103,6 +103,28 @@ def test_motions_check_reports_each_clip(clips_dir: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.startswith("walk: ")
 
 
+def test_motions_check_writes_a_page_with_pictures(clips_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    assert run.main(["motions", "check", "--clips-dir", str(clips_dir), "--html", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "walk" in page
+    assert "data:image/png;base64," in page
+
+
+def test_motions_dataset_is_one_that_training_reads(clips_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    assert run.main(["motions", "dataset", "--clips-dir", str(clips_dir), "--out", str(out)]) == 0
+    command = ["pretrain", "tiny", "--dataset", str(out), "--clips-dir", str(clips_dir), "--out", str(tmp_path / "run"), "--train.max-samples", "128"]
+    assert run.main(command) == 0
+
+
+def test_an_empty_clips_folder_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert f"clips folder {tmp_path}: holds no .npz clips; get the free clips" in error_line(capsys, "motions", "check", "--clips-dir", str(tmp_path))
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "holds no .npz clips" in error_line(capsys, "motions", "dataset", "--clips-dir", str(tmp_path), "--out", str(file / "x.yaml"))
+
+
 def test_unknown_words_name_the_closest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "Closest: pretrain." in error_line(capsys, "pretrian")
     assert "Closest: locomotion." in error_line(capsys, "pretrain", "locomotoin", "--out", str(tmp_path))
