@@ -86,7 +86,8 @@ def load_controller(run: Path, clips_dir: str = "", device: str = "auto", physic
     tree, info = checkpoint.load(run / CONTROLLER, "controller")
     config = from_dict(TaskRunConfig, info["config"], f"checkpoint {run / CONTROLLER}")
     config = replace(config, device=device, physics=physics, clips_dir=clips_dir or config.clips_dir)
-    world = load_task_world(config, run if (run / SKILLS).is_file() else Path(config.skills))
+    places = (run, run / config.skills, Path(config.skills))  # shipped controllers name their skills by the way from their own folder
+    world = load_task_world(config, next((place for place in places if (place / SKILLS).is_file()), places[-1]))
     learner = world.make_learner(world.make_env(1, 0))
     for name, module in learner.modules().items():
         checkpoint.load_module(module, tree.get(name, {}), f"{run}: {name}")

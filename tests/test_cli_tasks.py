@@ -72,6 +72,17 @@ def test_render_shows_characters_and_targets(controller: Path, tmp_path: Path, m
     assert strip.stat().st_size > 1000
 
 
+def test_a_controller_without_a_copy_finds_its_skills_by_the_way_from_its_folder(tmp_path: Path, controller: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "skills").mkdir()
+    (tmp_path / "heading").mkdir()
+    (tmp_path / "skills" / "skills.safetensors").write_bytes((controller / "skills.safetensors").read_bytes())
+    tree, info = checkpoint.load(controller / "controller.safetensors", "controller")
+    info["config"]["skills"] = "../skills"
+    checkpoint.save(tmp_path / "heading" / "controller.safetensors", tree, "controller", info)
+    monkeypatch.chdir(tmp_path)
+    assert run.main(["evaluate", "heading", "--episodes", "4", "--seeds", "1"]) == 0
+
+
 def test_from_scratch_learns_joint_targets(tmp_path: Path, trained: Path) -> None:
     out = tmp_path / "scratch"
     assert run.main(["train-task", "location", "--from-scratch", "--skills", str(trained), "--out", str(out), *SMALL, "--train.max-samples", "128"]) == 0
