@@ -19,8 +19,9 @@ demo: setup
 	$(PY) run.py evaluate $(DEMO) --json $(DEMO)/evaluation.json
 	$(PY) run.py render $(DEMO) --clip walk --out $(DEMO)/walk.mp4 --strip $(DEMO)/walk.png
 	$(PY) run.py render ase/pretrained/locomotion --out $(DEMO)/locomotion.mp4 --seconds 6
+	$(PY) run.py render ase/pretrained/heading --out $(DEMO)/heading.mp4 --seconds 12
 	@echo
-	@echo "Look at $(DEMO)/walk.mp4 and $(DEMO)/walk.png (trained just now) and $(DEMO)/locomotion.mp4 (the shipped skills). To go on:"
+	@echo "Look at $(DEMO)/walk.mp4 and $(DEMO)/walk.png (trained just now), $(DEMO)/locomotion.mp4 (the shipped skills) and $(DEMO)/heading.mp4 (a controller that steers them). To go on:"
 	@echo "  $(PY) run.py pretrain locomotion --out runs/locomotion    # an hour on two cores: walking, running, turning"
 	@echo "  $(PY) run.py evaluate runs/locomotion --json out.json     # how good are the skills?"
 	@echo "  $(PY) run.py render runs/locomotion --out skills.mp4      # six skills side by side"
@@ -33,7 +34,7 @@ lint: setup
 	$(PY) -m mypy
 
 slow: setup
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,gpu]"
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,gpu,examples]"
 	$(PY) -m pytest -m slow
 
 mutations: setup

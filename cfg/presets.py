@@ -55,17 +55,26 @@ def walk() -> RunConfig:
 
 
 def locomotion() -> RunConfig:
-    """Walking, running and turning with 16-dimensional skill latents, sized for two CPU cores."""
+    """Walking, running and turning with 16-dimensional skill latents, a cell of the sphere for each clip, sized for two CPU cores."""
     return RunConfig(
         preset="locomotion",
         dataset="locomotion",
-        env=EnvConfig(num_envs=1024, history=6, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
+        env=EnvConfig(num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8)),
         train=PretrainConfig(
-            max_samples=24_000_000,
+            max_samples=20_000_000,
             max_minutes=55.0,
-            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, recognized_share=0.5),
-            ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4),
-            style=StyleConfig(updates=2, batch_size=1024, encoder_lr=3e-4, skill_weight=0.4, skill_weight_first=0.15, skill_ramp_samples=8_000_000),
+            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7),
+            ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
+            style=StyleConfig(
+                updates=2,
+                batch_size=1024,
+                encoder_lr=3e-4,
+                conditional=True,
+                judge_noise_free=True,
+                skill_weight=0.3,
+                skill_weight_first=0.15,
+                skill_ramp_samples=8_000_000,
+            ),
         ),
     )
 

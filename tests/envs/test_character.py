@@ -10,6 +10,7 @@ import torch
 
 from envs.character import ASSETS, CharacterSpec, load_character
 from envs.mirror import mirror_map
+from envs.physics_cpu import CpuPhysics
 from motions.rotations import quat_log
 from tests.envs.helpers import random_state
 
@@ -32,6 +33,7 @@ GAINS = {
     "knee": (500, 50, 0.02, 150),
     "ankle": (400, 40, 0.01, 90),
 }
+FULL_STRENGTH_RAD_S = 10.0  # up to this speed a joint's own damping leaves it its published strength
 MASSES = {"pelvis": 9.996, "torso": 12.012, "head": 3.882, "upper_arm": 1.499, "lower_arm": 1.0, "hand": 0.5, "thigh": 4.502, "shin": 3.0, "foot": 1.0}
 JOINTS = ["abdomen", "neck", "right_shoulder", "right_elbow", "left_shoulder", "left_elbow", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"]
 
@@ -67,7 +69,8 @@ def test_gains(character):
         dofs = slice(int(model.joint(joint.name).dofadr[0]), int(model.joint(joint.name).dofadr[0]) + joint.dofs)
         np.testing.assert_allclose(model.actuator_gainprm[columns, 0], stiffness)
         np.testing.assert_allclose(model.actuator_biasprm[columns, :3], [[0, -stiffness, 0]] * joint.dofs, err_msg="position actuators without damping of their own")
-        np.testing.assert_allclose(model.actuator_forcerange[columns], [[-strength, strength]] * joint.dofs)
+        force = strength + FULL_STRENGTH_RAD_S * damping
+        np.testing.assert_allclose(model.actuator_forcerange[columns], [[-force, force]] * joint.dofs)
         np.testing.assert_allclose(model.dof_damping[dofs], damping)
         np.testing.assert_allclose(model.dof_armature[dofs], armature)
         np.testing.assert_allclose(model.jnt_stiffness[model.joint(joint.name).id], 0)
@@ -100,6 +103,31 @@ def test_targets_are_exponential_maps_in_dof_order(character):
         reached = torch.from_numpy(data.joint(joint.name).qpos.copy())
         reached = quat_log(reached) if joint.kind == "ball" else reached
         torch.testing.assert_close(reached.float(), target[columns], rtol=0, atol=0.01, msg=joint.name)
+
+
+def test_a_knee_can_turn_as_fast_as_a_runners(character):
+    """From bent to straight by target alone, hanging free: a run at 3.6 m/s needs 10 rad/s."""
+    model = mujoco.MjModel.from_xml_path(str(ASSETS / "humanoid.xml"))
+    model.opt.gravity[:] = 0
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+    data = mujoco.MjData(model)
+    knee = model.joint("right_knee")
+    fastest = 0.0
+    for target in (2.3, 0.0):
+        data.ctrl[model.actuator("right_knee").id] = target
+        for _ in range(120):
+            mujoco.mj_step(model, data)
+            fastest = max(fastest, abs(data.qvel[knee.dofadr[0]]))
+    assert fastest > 10.0
+
+
+def test_random_targets_keep_a_simulation_finite(character):
+    physics = CpuPhysics(character.model, 16, 1)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(150):
+        physics.step(character.action_offset + character.action_scale * (0.5 * torch.randn(16, 28, generator=generator)).clamp(-1, 1), 4)
+    assert torch.isfinite(physics.qpos).all()
+    assert physics.qvel.abs().max() < 100
 
 
 def test_bodies_that_count_as_fallen(character):
