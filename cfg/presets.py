@@ -114,5 +114,5 @@ def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
     if from_scratch:  # what pretraining uses
         ppo = replace(common, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4)
         return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
-    ppo = replace(common, num_epochs=4, minibatch_size=2048, action_std=0.15, policy_lr=2e-4)
-    return TaskRunConfig(task=task, train=TaskTrainConfig(max_samples=16_000_000, max_minutes=30.0, ppo=ppo))
+    ppo = replace(common, num_epochs=4, minibatch_size=1024, action_std=0.15, policy_lr=3e-4)
+    return TaskRunConfig(task=task, num_envs=512, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
