@@ -212,13 +212,25 @@ def test_a_conditional_discriminator_rewards_the_clip_that_is_asked_for():
 def test_replayed_windows_keep_the_clip_they_were_asked_for():
     """The agent plays what it is asked for, and then stops acting well: the discriminator must judge old windows by the clip asked for then."""
     anchors, yes = Anchors(torch.tensor([-1, -1]), 4), torch.ones(100, dtype=torch.bool)
-    style = make_style(latent_dim=4, anchors=anchors, conditional=True, replay_push=100)
+    style = make_style(latent_dim=4, anchors=anchors, conditional=True, replay_push=100, input_noise=0.0)
     clips = torch.arange(100) % 2
     windows = clips.float()[:, None, None].expand(100, *WINDOW)
     style_update(style, log_of(windows), anchors.points[clips], yes, yes, Demonstrations(windows), torch.Generator().manual_seed(0), bf16=False)
     drawn, tags = style.replay.sample(500, torch.Generator().manual_seed(0))
     assert torch.equal(drawn[:, 0, 0].long(), tags)
     assert 0.3 < tags.float().mean() < 0.7
+    seen = []
+    judge = style.discriminator.forward
+    style.discriminator.forward = lambda x, asked=None: seen.append((x, asked)) or judge(x, asked)
+    style.normalizer.forward = lambda frames: frames
+    other = anchors.points[:1].expand(100, -1)
+    style_update(style, log_of(torch.zeros(100, *WINDOW)), other, yes, yes, Demonstrations(windows), torch.Generator().manual_seed(0), bf16=False)
+    agent, asked = seen[0]
+    half = len(agent) // 2
+    assert (anchors.cell(asked[:half]) == 0).all(), "recent windows: the clip asked for now"
+    old = agent[half:].mean(-1).round().long()
+    assert 0 < (old == 1).sum() < half, "from the replay of both rounds"
+    assert (anchors.cell(asked[half:])[old == 1] == 1).all(), "old windows: the clip asked for then"
 
 
 def test_without_cells_the_condition_is_ignored():

@@ -211,6 +211,9 @@ def test_only_an_early_fall_from_a_clip_counts_against_it(character, library):
     env.reset(torch.arange(3))
     assert env.starts.failure[0] == 1.0, "45 steps are 1.5 s"
     assert env.starts.failure[1].item() == pytest.approx(0.98), "46 steps are not soon"
+    env.start_clip, env.episode_step, env.fallen = torch.tensor([0, -1, -1]), torch.tensor([3, 3, 3]), torch.zeros(3, dtype=torch.bool)
+    env.reset(torch.arange(3))
+    assert env.starts.failure[0].item() == pytest.approx(0.98), "ended early, but on its feet"
 
 
 def test_a_restored_bank_prefers_what_the_saved_one_did(character, library):

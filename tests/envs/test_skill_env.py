@@ -191,7 +191,11 @@ def test_a_fall_within_a_step_ends_it_even_if_the_character_is_up_again(characte
         return torch.ones(N)
 
     env.task.reward = reward
-    assert skills.step(torch.ones(N, Z)).terminated.tolist() == [False, False, False, True]
+    step = skills.step(torch.ones(N, Z))
+    assert step.terminated.tolist() == [False, False, False, True]
+    earned = sum(0.99**k for k in range(5))
+    torch.testing.assert_close(step.reward, 0.9 * torch.tensor([1.0, 1.0, 1.0, 1.0 / earned]), msg="what it earns after getting up belongs to no episode")
+    assert env.task_return.tolist() == [5.0, 5.0, 5.0, 1.0]
 
 
 def test_a_time_limit_is_a_truncation_at_the_end_of_a_step(character, library):
