@@ -45,17 +45,13 @@ class TaskWorld:
         if config.from_scratch:
             return env
         bf16 = use_bf16(config.train.bf16, self.library.device)
-        return SkillEnv(env, lambda obs, z: self.low.act(obs, z, bf16), lambda windows: self.low.style.likeness(windows, bf16), self.skills.train.latents.dim, config.skill)
-
-    @staticmethod
-    def tally(env: SkillEnv | TaskEnv) -> TaskEnv:
-        """The part of ``env`` that counts what was achieved."""
-        return env.env if isinstance(env, SkillEnv) else env
+        act, judge = (lambda obs, z: self.low.act(obs, z, bf16)), (lambda windows: self.low.style.likeness(windows, bf16))
+        return SkillEnv(env, act, judge, self.skills.train.latents.dim, config.train.ppo.discount, config.skill)
 
     def make_learner(self, env: SkillEnv | TaskEnv) -> ActorCritic:
         """A fresh high-level policy (from scratch: one that acts with joint targets)."""
         config, scratch = self.config, isinstance(env, TaskEnv)
-        ppo = config.train.ppo if isinstance(env, TaskEnv) else replace(config.train.ppo, discount=config.train.ppo.discount**env.config.hold_steps)
+        ppo = config.train.ppo if isinstance(env, TaskEnv) else replace(config.train.ppo, discount=env.macro_discount)
         dt = self.skills.env.control_dt * self.steps_each
         return ActorCritic(ppo, LatentConfig(dim=0), env.obs_dim, env.rest_action, env.num_envs, dt, env.device, config.seed, squash=not scratch)
 
@@ -77,7 +73,6 @@ def load_task_world(config: TaskRunConfig, skills_folder: Path) -> TaskWorld:
         raise ValueError(f"skills {skills_folder}: preset {skills.preset}: has no latents; expected skills trained with them, such as preset locomotion")
     character, library = load_world(skills)
     small = make_env(skills, character, library, 0, replace(skills.env, num_envs=1))
-    config = replace(config, skill=replace(config.skill, discount=config.train.ppo.discount))
     return TaskWorld(config, skills, load_policy(skills, tree, small, skills_folder), character, library)
 
 

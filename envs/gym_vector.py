@@ -177,7 +177,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Floats, Floats, NDArray]):
         """A picture ``uint8 [h, w, 3]`` of each character, or None without a render mode."""
         if isinstance(self.batch, HumanoidEnv):
             return self._filming.frames()
-        task = self.batch.env.task if isinstance(self.batch, SkillEnv) else self.batch.task
+        task = self.batch.tasks.task
         return self._filming.frames({k: task.markers(k, self.characters.state) for k in range(self.num_envs)})
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -90,7 +90,7 @@ def play(env: SkillEnv | TaskEnv, act: Callable[[Tensor], Tensor], seconds: floa
     Raises:
         ValueError: another task, or no display.
     """
-    tasks = env.env if isinstance(env, SkillEnv) else env
+    tasks = env.tasks
     if not isinstance(tasks.task, Heading):
         raise ValueError(f"run.py play: got a controller for task {tasks.task.name}; expected heading, the one that can be steered")
     model, dt, falls = tasks.physics.model, tasks.config.control_dt, 0

@@ -94,7 +94,7 @@ class TaskRecording:
 @torch.no_grad()
 def record_task(env: SkillEnv | TaskEnv, act: Callable[[Tensor], Tensor], seconds: float) -> TaskRecording:
     """Lets every character of ``env`` pursue its targets for ``seconds`` with ``act``, actions from observations; who falls stays down."""
-    tasks = env.env if isinstance(env, SkillEnv) else env
+    tasks = env.tasks
     dt, count, task = tasks.config.control_dt, env.num_envs, tasks.task
     steps, obs = round(seconds / dt), env.reset()
     qpos: list[NDArray[np.float32]] = []

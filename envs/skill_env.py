@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from envs.humanoid import Step
+from envs.layer import EnvLayer
 from envs.task_env import TaskEnv
 
 
@@ -21,17 +22,15 @@ from envs.task_env import TaskEnv
 class SkillEnvConfig:
     """Attributes:
     hold_steps: control steps that a latent is held.
-    discount: γ of a control step.
     task_weight, style_weight: of the task's reward and of how much the motion looks like the clips (ASE: 0.9, 0.1).
     """
 
     hold_steps: int = 5
-    discount: float = 0.99
     task_weight: float = 0.9
     style_weight: float = 0.1
 
 
-class SkillEnv:
+class SkillEnv(EnvLayer[TaskEnv]):
     """One step here is ``hold_steps`` control steps of ``env`` under the latent ``action / |action|``.
 
     The reward of a step is the discounted mean of its control steps' rewards, ``Σ γᵏ rₖ / Σ γᵏ``; those after the first end of an episode count as zero. With returns discounted
@@ -41,21 +40,21 @@ class SkillEnv:
         env: characters with a task; its episodes must last a multiple of ``hold_steps``, so that a time limit falls on the end of a step.
         act: the low-level policy: actions ``[N, A]`` from the character's observations ``[N, O]`` and latents ``[N, Z]``.
         judge: style reward ``[N]`` of windows ``[N, H, F]``; asked once a step, for the last control step.
-        latent_dim: ``Z``.
+        latent_dim: ``Z``. discount: γ of a control step.
     """
 
-    def __init__(self, env: TaskEnv, act: Callable[[Tensor, Tensor], Tensor], judge: Callable[[Tensor], Tensor], latent_dim: int, config: SkillEnvConfig):
+    def __init__(self, env: TaskEnv, act: Callable[[Tensor, Tensor], Tensor], judge: Callable[[Tensor], Tensor], latent_dim: int, discount: float, config: SkillEnvConfig):
         if config.hold_steps < 1 or env.config.episode_steps % config.hold_steps:
             raise ValueError(f"skill environment: hold_steps: got {config.hold_steps}; expected a divisor of the {env.config.episode_steps} control steps of an episode")
-        self.env, self.act, self.judge, self.config = env, act, judge, config
-        self.num_envs, self.device, self.latent_dim, self.physics = env.num_envs, env.device, latent_dim, env.physics
+        super().__init__(env)
+        self.act, self.judge, self.latent_dim, self.discount, self.config = act, judge, latent_dim, discount, config
         self.rest_action = torch.zeros(latent_dim, device=env.device)
         self.style = torch.zeros(env.num_envs, device=env.device)
 
     @property
     def macro_discount(self) -> float:
         """γ of one step here."""
-        return self.config.discount**self.config.hold_steps
+        return self.discount**self.config.hold_steps
 
     @property
     def action_dim(self) -> int:
@@ -70,16 +69,9 @@ class SkillEnv:
         return self.env.obs
 
     @property
-    def history(self) -> Tensor:
-        return self.env.history
-
-    @property
-    def start_clip(self) -> Tensor:
-        return self.env.start_clip
-
-    @property
-    def num_diverged(self) -> int:
-        return self.env.num_diverged
+    def tasks(self) -> TaskEnv:
+        """The layer that counts what was achieved."""
+        return self.env
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         """See `TaskEnv.reset`."""
@@ -98,7 +90,7 @@ class SkillEnv:
         shape = (self.num_envs,)
         reward, alive = torch.zeros(shape, device=self.device), torch.ones(shape, dtype=torch.bool, device=self.device)
         terminated, truncated = torch.zeros_like(alive), torch.zeros_like(alive)
-        weights = [self.config.discount**k for k in range(self.config.hold_steps)]
+        weights = [self.discount**k for k in range(self.config.hold_steps)]
         for weight in weights:
             step = self.env.step(self.act(self.env.env.obs, z))
             reward += weight * torch.where(alive, step.reward, 0.0)

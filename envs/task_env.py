@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from envs.humanoid import HumanoidEnv, Step
+from envs.layer import EnvLayer
 from envs.tasks import Task
 
 COUNTED = ("task_return", "asked", "met", "over")
 
 
-class TaskEnv:
+class TaskEnv(EnvLayer[HumanoidEnv]):
     """Observations are ``[N, O + G]``, the character's first. The reward is the task's, 0 where the step ended in a fall.
 
     Args:
@@ -30,8 +31,8 @@ class TaskEnv:
     def __init__(self, env: HumanoidEnv, task: Task):
         if env.num_envs != task.num_envs:
             raise ValueError(f"task {task.name}: num_envs: got {task.num_envs}; expected {env.num_envs}, as many as there are characters")
-        self.env, self.task = env, task
-        self.num_envs, self.device, self.config, self.physics = env.num_envs, env.device, env.config, env.physics
+        super().__init__(env)
+        self.task, self.config = task, env.config
         self.task_return = torch.zeros(env.num_envs, device=env.device)
         self.asked, self.met = (torch.zeros(env.num_envs, dtype=torch.long, device=env.device) for _ in range(2))
         self.over = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
@@ -49,16 +50,9 @@ class TaskEnv:
         return self.env.rest_action
 
     @property
-    def history(self) -> Tensor:
-        return self.env.history
-
-    @property
-    def start_clip(self) -> Tensor:
-        return self.env.start_clip
-
-    @property
-    def num_diverged(self) -> int:
-        return self.env.num_diverged
+    def tasks(self) -> TaskEnv:
+        """The layer that counts what was achieved: this one."""
+        return self
 
     @property
     def obs(self) -> Tensor:

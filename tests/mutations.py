@@ -166,7 +166,7 @@ MUTATIONS = [
     Mutation("envs/skill_env.py", "weight * torch.where(alive, step.reward, 0.0)", "weight * step.reward", SKILL_ENV),
     Mutation("envs/skill_env.py", "truncated |= alive & step.truncated", "truncated |= alive & step.terminated", SKILL_ENV),
     Mutation("envs/skill_env.py", "F.normalize(action.clamp(-1.0, 1.0), dim=-1)", "action.clamp(-1.0, 1.0)", SKILL_ENV),
-    Mutation("envs/skill_env.py", "self.config.discount**self.config.hold_steps", "self.config.discount", SKILL_ENV),
+    Mutation("envs/skill_env.py", "self.discount**self.config.hold_steps", "self.discount", SKILL_ENV),
     Mutation("envs/skill_env.py", "reward / sum(weights)", "reward / len(weights)", SKILL_ENV),
     Mutation("envs/play.py", "{LEFT: TURN, RIGHT: -TURN}", "{LEFT: -TURN, RIGHT: TURN}", PLAY),
     Mutation("ase/collect.py", "learner.latents.age >= history", "learner.latents.age >= history - 1", PRETRAIN),

@@ -126,7 +126,7 @@ def evaluate_controller(given: EvaluateArgs) -> dict[str, Any]:
     parts, diverged = [], 0
     for seed in range(given.seed, given.seed + given.seeds):
         env = world.make_env(given.episodes, seed, StartMix(clip=0, default=1))
-        tally = world.tally(env)
+        tally = env.tasks
         parts.append(play_episodes(env, tally, act, world.low.style.likeness, tally.config.episode_steps // world.steps_each, world.steps_each))
         diverged += env.num_diverged
     config = world.config

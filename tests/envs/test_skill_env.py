@@ -21,7 +21,7 @@ def task_env(character, library, name="location", num_envs=N, physics=None, seed
     return TaskEnv(env, make_task(name, TaskSettings(), character, num_envs, env.config.control_dt, torch.Generator().manual_seed(seed)))
 
 
-def skill_env(env, rewards=None, style=0.0, **config):
+def skill_env(env, style=0.0, discount=0.99, **config):
     """Latents over ``env`` whose low-level policy holds still; what it was asked for is kept in ``asked``."""
     asked = []
 
@@ -29,7 +29,7 @@ def skill_env(env, rewards=None, style=0.0, **config):
         asked.append((obs.clone(), z.clone()))
         return env.rest_action.expand(env.num_envs, -1)
 
-    skills = SkillEnv(env, act, lambda windows: torch.full((env.num_envs,), style), Z, SkillEnvConfig(**config))
+    skills = SkillEnv(env, act, lambda windows: torch.full((env.num_envs,), style), Z, discount, SkillEnvConfig(**config))
     return skills, asked
 
 
