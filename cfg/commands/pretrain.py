@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,11 @@ from ase.distributed import own_seed, process_group, rank
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.report import Reporter
-from ase.run_folder import CHECKPOINT, CONFIG, RunFolder
-from cfg.cli import parse
-from cfg.load import load_yaml, save_yaml, to_dict
+from ase.run_folder import CONFIG, RunFolder
+from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
+from cfg.training import parse_training, run_training, writing
 from cfg.wiring import act_out, load_world, make_env, make_learner
 from envs.character import Character
 from envs.demos import DemoWindows
@@ -52,14 +51,7 @@ def main(args: Sequence[str]) -> None:
         return
     base = preset(args[0])
     prog = f"run.py pretrain {args[0]}"
-    given = parse(PretrainArgs, args[1:], prog, PretrainArgs(tyro.MISSING, config=base))
-    if given.resume:
-        saved = load_yaml(RunConfig, given.out / CONFIG)
-        if saved.preset != base.preset:
-            raise ValueError(f"run {given.out}: preset: got {base.preset}; expected {saved.preset}, which it was started with")
-        given = parse(PretrainArgs, args[1:], prog, PretrainArgs(tyro.MISSING, config=saved))
-    elif (given.out / CHECKPOINT).exists():
-        raise ValueError(f"run {given.out}: holds a checkpoint already; expected --resume to continue it, or another --out")
+    given = parse_training(PretrainArgs(tyro.MISSING, config=base), args[1:], prog, "preset", lambda config: config.preset)
     with process_group(choose_device(given.config.device, given.config.physics)):
         train(given.config, given.out, given.resume)
 
@@ -72,38 +64,20 @@ def train(config: RunConfig, out: Path, resume: bool) -> None:
     learner = make_learner(config, env)
     folder = RunFolder(out, to_dict(config))
     obs = folder.resume(learner, env) if resume else env.reset()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
         if rank() == 0:
             save_yaml(config, out / CONFIG)
-    except OSError as error:
-        raise ValueError(f"run {out}: cannot be written: {error.strerror}; expected a folder that can") from None
+    reporter = Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0)
+    last_video = learner.seconds  # the same on all ranks
 
-    stop: list[int] = []
-    handlers = {sig: signal.signal(sig, lambda number, _: stop.append(number)) for sig in (signal.SIGINT, signal.SIGTERM)}
-    last_save = last_video = learner.seconds  # the same on all ranks
-    with Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0) as reporter:
+    def film() -> None:
+        nonlocal last_video
+        if config.train.video_every_s and learner.seconds - last_video >= config.train.video_every_s:
+            last_video = learner.seconds
+            if rank() == 0:
+                preview(config, character, library, learner, reporter, out)
 
-        def on_iteration(metrics: dict[str, float]) -> bool:
-            nonlocal last_save, last_video
-            metrics |= {"env/diverged": float(env.num_diverged), "env/contact_overflows": float(env.physics.num_overflows)}
-            if learner.iteration % config.train.log_every == 0:
-                reporter.update(learner.samples, learner.seconds, metrics)
-            if learner.seconds - last_save >= config.train.save_every_s:
-                folder.save(learner, env)
-                last_save = learner.seconds
-            if config.train.video_every_s and learner.seconds - last_video >= config.train.video_every_s:
-                if rank() == 0:
-                    preview(config, character, library, learner, reporter, out)
-                last_video = learner.seconds
-            return not stop
-
-        pretrain(env, demos, learner, obs, on_iteration)
-        folder.save(learner, env)
-        ending = f"; go on with: python run.py pretrain {config.preset} --out {out} --resume" if stop else ""
-        reporter.say(f"{'stopped' if stop else 'done'} after {learner.samples:,} samples; saved in {out}{ending}")
-    for sig, handler in handlers.items():
-        signal.signal(sig, handler)
+    run_training(lambda told: pretrain(env, demos, learner, obs, told), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", film)
 
 
 def preview(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, reporter: Reporter, out: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,13 @@ import tyro
 
 from ase.distributed import own_seed, process_group, rank
 from ase.report import TASK_SHOWN, Reporter
-from ase.run_folder import CHECKPOINT, CONFIG, CONTROLLER, SKILLS, RunFolder
+from ase.run_folder import CONFIG, CONTROLLER, SKILLS, RunFolder
 from ase.task_train import task_train
-from cfg.cli import parse
-from cfg.load import load_yaml, save_yaml, to_dict
+from cfg.load import save_yaml, to_dict
 from cfg.presets import task_preset
 from cfg.schema import TaskRunConfig
 from cfg.task_wiring import load_task_world
+from cfg.training import OnIteration, parse_training, run_training, writing
 from envs.engines import choose_device
 from envs.tasks import TASKS
 
@@ -46,14 +45,7 @@ def main(args: Sequence[str]) -> None:
         return
     base = task_preset(args[0], "--from-scratch" in args)
     prog = f"run.py train-task {args[0]}"
-    given = parse(TrainTaskArgs, args[1:], prog, TrainTaskArgs(tyro.MISSING, config=base))
-    if given.resume:
-        saved = load_yaml(TaskRunConfig, given.out / CONFIG)
-        if (saved.task, saved.from_scratch) != (base.task, base.from_scratch):
-            raise ValueError(f"run {given.out}: task: got {_named(base)}; expected {_named(saved)}, which it was started with")
-        given = parse(TrainTaskArgs, args[1:], prog, TrainTaskArgs(tyro.MISSING, config=saved))
-    elif (given.out / CHECKPOINT).exists():
-        raise ValueError(f"run {given.out}: holds a checkpoint already; expected --resume to continue it, or another --out")
+    given = parse_training(TrainTaskArgs(tyro.MISSING, config=base), args[1:], prog, "task", _named)
     with process_group(choose_device(given.config.device, given.config.physics)):
         train(given.config, given.out, given.resume)
 
@@ -69,32 +61,13 @@ def train(config: TaskRunConfig, out: Path, resume: bool) -> None:
     learner = world.make_learner(env)
     folder = RunFolder(out, to_dict(config), CONTROLLER)
     obs = folder.resume(learner, env) if resume else env.reset()
-    if rank() == 0 and not resume:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        if rank() == 0 and not resume:
             save_yaml(config, out / CONFIG)
             shutil.copyfile(Path(config.skills) / SKILLS, out / SKILLS)
-        except OSError as error:
-            raise ValueError(f"run {out}: cannot be written: {error.strerror}; expected a folder that can") from None
+    reporter = Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0, shown=TASK_SHOWN)
 
-    stop: list[int] = []
-    handlers = {sig: signal.signal(sig, lambda number, _: stop.append(number)) for sig in (signal.SIGINT, signal.SIGTERM)}
-    last_save = learner.seconds  # the same on all ranks
-    with Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0, shown=TASK_SHOWN) as reporter:
+    def loop(told: OnIteration) -> None:
+        task_train(env, learner, config.train, world.steps_each, obs, told)
 
-        def on_iteration(metrics: dict[str, float]) -> bool:
-            nonlocal last_save
-            metrics |= {"env/diverged": float(env.num_diverged), "env/contact_overflows": float(env.physics.num_overflows)}
-            if learner.iteration % config.train.log_every == 0:
-                reporter.update(learner.samples, learner.seconds, metrics)
-            if learner.seconds - last_save >= config.train.save_every_s:
-                folder.save(learner, env)
-                last_save = learner.seconds
-            return not stop
-
-        task_train(env, learner, config.train, world.steps_each, obs, on_iteration)
-        folder.save(learner, env)
-        ending = f"; go on with: python run.py train-task {_named(config)} --out {out} --resume" if stop else ""
-        reporter.say(f"{'stopped' if stop else 'done'} after {learner.samples:,} control steps; saved in {out}{ending}")
-    for sig, handler in handlers.items():
-        signal.signal(sig, handler)
+    run_training(loop, learner, env, folder, config.train, reporter, f"train-task {_named(config)}")
