@@ -21,6 +21,7 @@ class LatentConfig:
         under the latent that stands for it.
     clip_share: share of the episodes starting on a clip whose first latent is of that clip's cell of the sphere (`ase.anchors`) instead of any; 0 for training
         that knows nothing of which clip is which.
+    lost_below: such an episode ends as a failure when its style reward falls below this share of the mean over all environments (`ase.practice`); 0: never.
     """
 
     dim: int = 64
@@ -28,10 +29,13 @@ class LatentConfig:
     max_hold_s: float = 5.0
     recognized_share: float = 0.0
     clip_share: float = 0.0
+    lost_below: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.recognized_share + self.clip_share <= 1 or min(self.recognized_share, self.clip_share) < 0:
             raise ValueError(f"latents: recognized_share, clip_share: got {self.recognized_share}, {self.clip_share}; expected shares >= 0 of a sum of at most 1")
+        if not 0 <= self.lost_below < 1:
+            raise ValueError(f"latents: lost_below: got {self.lost_below:g}; expected at least 0 and less than 1")
 
 
 def sample_latents(n: int, dim: int, generator: torch.Generator) -> Tensor:

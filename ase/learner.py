@@ -13,6 +13,7 @@ from ase.anchors import Anchors
 from ase.distributed import copy_from_first
 from ase.latents import LatentConfig
 from ase.ppo import PpoConfig
+from ase.practice import Practice
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
@@ -72,10 +73,15 @@ class Learner(ActorCritic):
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None)
         self.config = config
         self.anchors = Anchors(mirrored_clips, z_dim, device) if mirrored_clips is not None and z_dim and config.latents.clip_share > 0 else None
+        self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors)
         copy_from_first([self.style])
+
+    def switch_latents(self, env_ids: Tensor) -> None:
+        super().switch_latents(env_ids)
+        self.practice.end(env_ids)
 
     @torch.no_grad()
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
@@ -92,6 +98,7 @@ class Learner(ActorCritic):
         chosen = on_clip & (draw >= 1 - config.clip_share)
         if self.anchors is not None and chosen.any():
             self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.anchors.sample(clip_ids[chosen], self.generator))
+            self.practice.begin(env_ids[chosen])
 
     def modules(self) -> dict[str, torch.nn.Module]:
         return super().modules() | {"style": self.style}
@@ -101,8 +108,9 @@ class Learner(ActorCritic):
         return super().optimizers() | {name: optimizer for name, optimizer in found.items() if optimizer is not None}
 
     def own_state(self) -> dict[str, Any]:
-        return super().own_state() | {"replay": self.style.replay.state_dict()}
+        return super().own_state() | {"replay": self.style.replay.state_dict(), "practice": self.practice.state_dict()}
 
     def load_own_state(self, saved: dict[str, Any]) -> None:
         super().load_own_state(saved)
         self.style.replay.load_state_dict(saved["replay"])
+        self.practice.load_state_dict(saved["practice"])

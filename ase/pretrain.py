@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +22,13 @@ from ase.style import Demos, style_update
 REWARD_BATCH = 8192  # windows judged at a time
 
 
-def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration: Callable[[dict[str, float]], bool]) -> None:
+class ClipEnv(Env, Protocol):
+    """Environments whose episodes begin on clips and can be called failed."""
+
+    def fail(self, env_ids: Tensor) -> None: ...
+
+
+def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_iteration: Callable[[dict[str, float]], bool]) -> None:
     """Trains until the configured samples or minutes are reached or ``on_iteration`` returns False.
 
     Args:
@@ -46,15 +53,29 @@ def pretrain(env: Env, demos: Demos, learner: Learner, obs: Tensor, on_iteration
         skill = torch.where(evidence, skill, 0.0)
         reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
 
+        lost = learner.practice.update(style.view_as(reward), learner.latents.age)
+        rollout.terminated[-1] |= lost
         metrics |= learner.improve(rollout, reward, obs, learner.samples / config.max_samples, bf16)
         metrics |= style_update(learner.style, windows, z, evidence, clean, demos, learner.generator, bf16)
         learner.style.normalizer.update(torch.cat((windows.frames[-1], demos.sample(env.num_envs, learner.generator)[:, -1])))
 
         metrics |= {
+            "episode/lost_per_1000_steps": 1000 * float(lost.sum()) / reward.numel(),
             "reward/style": float(style.mean()),
             "reward/style_noise_free": float(style[clean].mean()) if clean.any() else float("nan"),
             "reward/skill": float(skill[evidence].mean()) if evidence.any() else 0.0,
         }
+        if lost.any():
+            obs = restart_lost(env, learner, lost.nonzero().squeeze(-1))
         metrics = learner.end_iteration(metrics, rollout, start, acted)
         if not agree(on_iteration(metrics), env.device):
             return
+
+
+def restart_lost(env: ClipEnv, learner: Learner, env_ids: Tensor) -> Tensor:
+    """Ends the episodes of ``env_ids [n]``, which have lost their clip, as failures and begins new ones; returns the observations ``[N, O]``."""
+    env.fail(env_ids)
+    obs = env.reset(env_ids)
+    learner.switch_latents(env_ids)
+    learner.begin_on_clips(env_ids, env.start_clip[env_ids], env.history[env_ids])
+    return obs

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ase.learner import Learner
-from ase.pretrain import pretrain
-from ase.rollout import Env
+from ase.pretrain import ClipEnv, pretrain
 from ase.style import Demos
 
 
-class TimedEnv(Env, Protocol):
+class TimedEnv(ClipEnv, Protocol):
     """An environment that adds up the wall time of its parts in ``seconds``: ``physics`` and ``features``."""
 
     seconds: dict[str, float]

@@ -159,6 +159,10 @@ class HumanoidEnv:
             self._begin(ids, self.starts.take(len(ids)))
         return self.obs
 
+    def fail(self, env_ids: Tensor) -> None:
+        """Makes the next reset of ``env_ids [n]`` take their episodes for falls."""
+        self.fallen[env_ids] = True
+
     def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Starts environments ``env_ids [n]`` at ``times_s [n]`` of ``clip_ids [n]``, their history filled from the clip; returns ``[N, O]``."""
         self._begin(env_ids, self.starts.on_clip(clip_ids, times_s))

@@ -17,7 +17,7 @@ from motions.rotations import quat_normalize
 from motions.skeleton import CharacterState
 
 NO_CLIP = -1
-EARLY_S = 1.5  # a fall this soon after a clip start counts against the clip
+EARLY_S = 3.0  # a fall this soon after a clip start counts against the clip
 FORGET = 0.02  # share of a clip's failure rate that one more start replaces
 
 

@@ -58,6 +58,9 @@ class PointMass:
         self.age[ids] = 0
         return self.pos
 
+    def fail(self, env_ids: Tensor) -> None:
+        raise AssertionError(f"{env_ids}: nothing is lost here")
+
     def step(self, action: Tensor) -> ToyStep:
         velocity = action.clamp(-1, 1)
         self.pos = self.pos + 0.2 * velocity
@@ -83,7 +86,7 @@ class Scripted:
     def __init__(self, num_envs: int, history: int, terminate: Collection[tuple[int, int]] = (), truncate: Collection[tuple[int, int]] = ()):
         self.num_envs, self.window = num_envs, (history, 3)
         self.terminate, self.truncate = terminate, truncate
-        self.time, self.actions, self.resets = 0, [], []
+        self.time, self.actions, self.resets, self.failed = 0, [], [], []
         self.obs = torch.zeros(num_envs, 3)
         self.history = torch.zeros(num_envs, history, 3)
         self.start_clip = torch.full((num_envs,), -1)
@@ -96,6 +99,9 @@ class Scripted:
         self.obs[ids, 2] += 1
         self.history[ids] = self.obs[ids].unsqueeze(1)
         return self.obs
+
+    def fail(self, env_ids: Tensor) -> None:
+        self.failed.append((self.time, env_ids.tolist()))
 
     def step(self, action: Tensor) -> ToyStep:
         self.actions.append(action.clone())
