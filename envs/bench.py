@@ -8,33 +8,27 @@ Shapes: ``T`` control steps, ``N`` environments, ``n`` some of them, ``A`` actio
 
 from __future__ import annotations
 
-import functools
 import os
 import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, cast
 
 import mjbatch
 import numpy as np
 import torch
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.character import Character
-from envs.gym import HumanoidGymEnv
+from envs.clip_pilot import NOISE, ClipPilot
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.physics_cpu import CpuPhysics
 from motions.library import MotionLibrary
-from motions.rotations import quat_log, twist_angle
-from motions.skeleton import CharacterState, Skeleton
 
-NOISE = 0.055  # standard deviation of actions around their means, as when exploring
 SETTLE_STEPS = 15  # control steps before a recording: away from all characters having just started
 MIN_REPETITIONS = 3
 
@@ -97,53 +91,6 @@ def env_rate(env: HumanoidEnv, seconds: float, steps: int = 16, seed: int = 0) -
     while len(taken) < MIN_REPETITIONS or sum(taken) < seconds:
         taken.append(round_s())
     return env.num_envs * steps / median(taken)
-
-
-def joint_coordinates(state: CharacterState, skeleton: Skeleton) -> Tensor:
-    """Joint angles as actuators count them, ``[..., D]`` radians: a ball joint's rotation vector, a hinge's angle."""
-    columns = []
-    for k, joint in enumerate(skeleton.joints):
-        turn = state.joint_quat[..., k, :]
-        columns.append(quat_log(turn) if joint.kind == "ball" else twist_angle(turn, torch.tensor(joint.axis)).unsqueeze(-1))
-    return torch.cat(columns, dim=-1)
-
-
-class ClipPilot:
-    """Actions like those of a policy in training: targets along a clip, one control step ahead, with exploration noise. Characters walk some way and fall.
-
-    Args:
-        env: whose characters are driven.
-        generator: source of the noise.
-        noise: standard deviation in units of the action.
-    """
-
-    def __init__(self, env: HumanoidEnv, generator: torch.Generator, noise: float = NOISE):
-        self.env, self.generator, self.noise = env, generator, noise
-        dt, library = env.config.control_dt, env.library
-        counts = (library.durations_s / dt).long() + 1
-        self._grid_ids = torch.arange(library.num_clips).repeat_interleave(counts)
-        self._grid_times = torch.cat([torch.arange(int(n)) * dt for n in counts])
-        self._grid = self._pose(*env.codec.encode(library.state_at(self._grid_ids, self._grid_times)))
-        self._clip_ids, self._times = torch.zeros(env.num_envs, dtype=torch.long), torch.zeros(env.num_envs)
-        self.restart(torch.arange(env.num_envs))
-
-    @staticmethod
-    def _pose(qpos: Tensor, qvel: Tensor) -> Tensor:
-        """What is compared: joint coordinates, and velocities times 0.1 s, for a swinging limb takes each pose twice."""
-        return torch.cat((qpos[:, 7:], 0.1 * qvel[:, 6:]), dim=-1)
-
-    def restart(self, env_ids: Tensor) -> None:
-        """Puts ``env_ids [n]`` on the clip and time whose pose is nearest to theirs."""
-        nearest = torch.cdist(self._pose(self.env.physics.qpos[env_ids], self.env.physics.qvel[env_ids]), self._grid).argmin(-1)
-        self._clip_ids[env_ids], self._times[env_ids] = self._grid_ids[nearest], self._grid_times[nearest]
-
-    def act(self) -> Tensor:
-        """The next actions ``[N, A]``."""
-        self._times += self.env.config.control_dt
-        character = self.env.character
-        targets = joint_coordinates(self.env.library.state_at(self._clip_ids, self._times), character.skeleton)
-        actions = (targets - character.action_offset) / character.action_scale
-        return (actions + self.noise * torch.randn(actions.shape, generator=self.generator)).clamp(-1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,63 +281,3 @@ def bench_scaling(
                 spent += taken[size][-1]
             repetitions += 1
     return {size: size * steps / median(taken[size]) for size in sizes}
-
-
-def single_env(library: MotionLibrary, settings: dict[str, Any]) -> HumanoidGymEnv:
-    """One `HumanoidGymEnv` in a process that keeps to one thread."""
-    torch.set_num_threads(1)
-    return HumanoidGymEnv(library, num_threads=1, **settings)
-
-
-def _drive(envs: SyncVectorEnv, steps: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Actions ``[T, N, A]`` of `ClipPilot` after ``envs.reset(seed=seed)``, and the observation ``[N, O]`` they lead to."""
-    obs, _ = envs.reset(seed=seed)
-    sims = [cast(HumanoidGymEnv, env).env for env in envs.envs]
-    pilots = [ClipPilot(sim, torch.Generator().manual_seed(seed + k)) for k, sim in enumerate(sims)]
-    actions = []
-    for _ in range(steps):
-        actions.append(torch.cat([pilot.act() for pilot in pilots]).numpy())
-        obs, _, terminated, truncated, _ = envs.step(actions[-1])
-        for k in np.flatnonzero(terminated | truncated):
-            pilots[k].restart(torch.zeros(1, dtype=torch.long))
-    return np.stack(actions), obs
-
-
-def bench_async(library: MotionLibrary, workers: int = 2, seconds: float = 10.0, config: EnvConfig | None = None, steps: int = 150, seed: int = 0) -> float:
-    """Control steps a second of `gymnasium.vector.AsyncVectorEnv`: a process for each environment, each with one thread for physics and tensors.
-
-    Actions come from `ClipPilot` as in `bench_env`. They are made in this process with `SyncVectorEnv` from the same seeds; the workers then go through the same
-    episodes, which is checked. Timed is ``step`` of the vector environment, resets within it included. Processes are spawned, so a script that calls this needs
-    the usual ``if __name__ == "__main__"``.
-
-    Args:
-        config: settings; its ``num_envs`` and ``num_threads`` are not used.
-        steps: control steps of an environment in a repetition, which begins with an untimed reset.
-    """
-    config = config or EnvConfig()
-    settings = {f.name: getattr(config, f.name) for f in fields(EnvConfig) if f.name not in ("num_envs", "num_threads")}
-    makers = [functools.partial(single_env, library, settings)] * workers
-    taken: list[float] = []
-    with torch_threads(1):
-        local = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
-        actions, expected = _drive(local, steps, seed)
-        local.close()
-        envs = AsyncVectorEnv(makers, context="spawn", autoreset_mode=AutoresetMode.SAME_STEP)
-        try:
-            _run_async(envs, actions, expected, seed)
-            while len(taken) < MIN_REPETITIONS or sum(taken) < seconds:
-                taken.append(_run_async(envs, actions, expected, seed))
-        finally:
-            envs.close()
-    return workers * steps / median(taken)
-
-
-def _run_async(envs: AsyncVectorEnv, actions: NDArray[np.float32], expected: NDArray[np.float32], seed: int) -> float:
-    """Seconds of the steps with ``actions [T, N, A]`` after a reset; they lead to the observation ``expected [N, O]``."""
-    obs, _ = envs.reset(seed=seed)
-    start = time.perf_counter()
-    for action in actions:
-        obs = envs.step(action)[0]
-    seconds = time.perf_counter() - start
-    assert np.array_equal(obs, expected), "the workers did not repeat the episodes"
-    return seconds

@@ -14,6 +14,7 @@ from cfg.presets import preset
 from cfg.schema import RunConfig
 from cfg.wiring import load_world, make_env, make_learner, write_json
 from envs import bench
+from envs.bench_async import bench_async
 from envs.character import Character
 from envs.demos import DemoWindows
 from envs.engines import share_of_cores
@@ -45,7 +46,7 @@ class BenchArgs:
 def cpu_figures(given: BenchArgs, config: RunConfig, character: Character, library: MotionLibrary, threads: int) -> dict[str, Any]:
     """The environment against bare physics, against one process an environment, and by number of environments."""
     speed = bench.bench_env(character, library, config.env.num_envs, threads, given.seconds, config.env)
-    one_each = bench.bench_async(library, 2, given.seconds, config.env)
+    one_each = bench_async(library, 2, given.seconds, config.env)
     return {
         "bare_control_steps_per_s": round(speed.bare),
         "env_control_steps_per_s": round(speed.env),

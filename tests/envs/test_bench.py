@@ -9,8 +9,10 @@ import mjbatch
 import pytest
 import torch
 
-from envs.bench import ClipPilot, bench_async, bench_env, bench_scaling, joint_coordinates, make_env, peak_memory_bytes, record, run_bare, run_env, torch_threads
+from envs.bench import bench_env, bench_scaling, make_env, peak_memory_bytes, record, run_bare, run_env, torch_threads
+from envs.bench_async import bench_async
 from envs.character import load_character
+from envs.clip_pilot import ClipPilot, joint_coordinates
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
 from motions.library import MotionLibrary
