@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MEMORY_S = 0.8  # time constant of the running mean
+MEMORY_S = 0.3  # time constant of the running mean
 
 
 class Practice:
@@ -21,7 +21,7 @@ class Practice:
 
     Attributes:
         active: ``[N]`` whether the first latent of the episode, of the clip that it began on, is still held.
-        level: ``[N]`` running mean of the style reward over that of all environments; 1 at the start.
+        level: ``[N]`` running mean of the style reward over that of all environments; 1 at the start, and never more, so that no credit is built up.
     """
 
     def __init__(self, lost_below: float, num_envs: int, control_dt: float, device: torch.device):
@@ -45,7 +45,7 @@ class Practice:
         mine = torch.arange(len(style), 0, -1, device=style.device).unsqueeze(-1) <= held
         mean = (style * mine).sum(0) / held.clamp_min(1) / style.mean().clamp_min(1e-6)
         keep = torch.exp(-self._decay * held)
-        self.level = torch.where(self.active, keep * self.level + (1 - keep) * mean, self.level)
+        self.level = torch.where(self.active, (keep * self.level + (1 - keep) * mean).clamp_max(1.0), self.level)
         return self.active & (self.level < self.lost_below)
 
     def state_dict(self) -> dict[str, Tensor]:
