@@ -20,6 +20,7 @@ from ase.rollout import Env, Rollout
 from ase.style import Demos, style_update
 
 REWARD_BATCH = 8192  # windows judged at a time
+PACE_WINDOWS = 16384  # windows of the clips that their pace is measured on
 
 
 class ClipEnv(Env, Protocol):
@@ -41,6 +42,8 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
     if not learner.samples:
         learner.update_obs_statistics(obs)
         learner.style.normalizer.update(demos.sample(config.style.batch_size, learner.generator))
+        if learner.style.conditional:
+            learner.style.learn_pace(*demos.sample_named(PACE_WINDOWS, learner.generator))
     while learner.samples < config.max_samples and not 0 < 60 * config.max_minutes <= learner.seconds:
         start = time.perf_counter()
         obs, metrics = collect(env, learner, rollout, obs, bf16)

@@ -75,10 +75,15 @@ class StyleConfig:
 class Style(nn.Module):
     """Discriminator, encoder, their normaliser (per frame feature, shared by the frames of a window) and replay.
 
+    A conditional discriminator sees a window divided by the asked clip's ``pace [C]``: how much that clip changes from frame to frame, over the median of the clips, at least 1.
+    The same error in timing is a larger difference in a faster clip; in one unit for all, a run would be told from its imitation however good that is.
+
     Args:
         window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder. rollout_steps: of the trainings that fill the replay.
         anchors: the clips' cells of the sphere, if they have any.
     """
+
+    pace: Tensor
 
     def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, rollout_steps: int = 1, device: torch.device | str = "cpu", anchors: Anchors | None = None):
         super().__init__()
@@ -87,6 +92,7 @@ class Style(nn.Module):
         self.normalizer = Normalizer(window[1])
         self.anchors = anchors
         self.conditional = config.conditional and anchors is not None
+        self.register_buffer("pace", torch.ones(len(anchors.points) if anchors is not None else 0))
         self.discriminator = Discriminator(size, config.disc_hidden, latent_dim if self.conditional else 0)
         self.encoder = Encoder(size, latent_dim, config.encoder_hidden) if latent_dim else None
         self.to(device)
@@ -100,7 +106,7 @@ class Style(nn.Module):
         """Style and skill reward (unweighted) of windows ``[B, H, F]`` acted with ``z [B, Z]``: ``[B]``, ``[B]``."""
         with torch.autocast(windows.device.type, torch.bfloat16, enabled=bf16):
             x = self.normalizer(windows).flatten(1)
-            style = style_reward(self.discriminator(x, self.asked(self.clips_of(z))), self.config.style_scale)
+            style = style_reward(self.judge(x, self.clips_of(z)), self.config.style_scale)
             skill = skill_reward(self.encoder(x), z) if self.encoder else torch.zeros_like(style)
         return style, skill
 
@@ -111,17 +117,32 @@ class Style(nn.Module):
             x = self.normalizer(windows).flatten(1)
             if self.anchors is None or not self.conditional:
                 return style_reward(self.discriminator(x), self.config.style_scale)
-            points = self.anchors.points
-            logits = torch.stack([self.discriminator(x, point.expand(len(x), -1)) for point in points]).amax(0)
+            logits = torch.stack([self.judge(x, torch.full((len(x),), k, device=x.device)) for k in range(len(self.pace))]).amax(0)
             return style_reward(logits, self.config.style_scale)
 
     def clips_of(self, z: Tensor) -> Tensor | None:
         """The clip ``[B]`` that each latent ``[B, Z]`` stands for, if the discriminator is to know."""
         return self.anchors.cell(z) if self.conditional and self.anchors is not None else None
 
-    def asked(self, clips: Tensor | None) -> Tensor | None:
-        """The discriminator's second input ``[B, Z]`` for clips ``[B]``."""
-        return self.anchors.points[clips] if self.conditional and self.anchors is not None else None
+    def in_pace(self, x: Tensor, clips: Tensor | None) -> Tensor:
+        """Normalised windows ``[B, H * F]`` in the units of the clips ``[B]`` that were asked for."""
+        return x if clips is None else x / self.pace[clips].unsqueeze(-1)
+
+    def judge(self, x: Tensor, clips: Tensor | None) -> Tensor:
+        """The discriminator's logit ``[B]`` of normalised windows ``[B, H * F]``, for clips ``[B]``."""
+        return self.decide(self.in_pace(x, clips), clips)
+
+    def decide(self, x: Tensor, clips: Tensor | None) -> Tensor:
+        """As `judge`, for what `in_pace` returned."""
+        return self.discriminator(x, None if clips is None or self.anchors is None else self.anchors.points[clips])
+
+    @torch.no_grad()
+    def learn_pace(self, windows: Tensor, clips: Tensor) -> None:
+        """Sets ``pace`` from windows ``[B, H, F]`` of clips ``[B]``; 1 for a clip that does not occur."""
+        change = self.normalizer(windows).diff(dim=1).square().mean((1, 2))
+        count = torch.zeros_like(self.pace).index_add_(0, clips, torch.ones_like(change))
+        speed = (torch.zeros_like(self.pace).index_add_(0, clips, change) / count.clamp_min(1.0)).sqrt()
+        self.pace.copy_((speed / speed.median()).clamp_min(1.0))
 
     @torch.no_grad()
     def encode(self, windows: Tensor) -> Tensor:
@@ -175,11 +196,12 @@ def style_update(
             past_windows, past_clips = style.replay.sample(half, generator)
             agent_windows = torch.cat((agent_windows, past_windows))
             agent_clips = None if agent_clips is None else torch.cat((agent_clips, past_clips))
-        agent = flat(agent_windows) + noise
+        agent = style.in_pace(flat(agent_windows), agent_clips) + noise
         demo_windows, demo_clips = demos.sample_named(config.batch_size, generator)
-        demo = (flat(demo_windows) + noise).requires_grad_()
+        asked = demo_clips if style.conditional else None
+        demo = (style.in_pace(flat(demo_windows), asked) + noise).requires_grad_()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            agent_logit, demo_logit = style.discriminator(agent, style.asked(agent_clips)), style.discriminator(demo, style.asked(demo_clips))
+            agent_logit, demo_logit = style.decide(agent, agent_clips), style.decide(demo, asked)
             penalty = gradient_penalty(demo_logit, demo)
         bce = discriminator_loss(agent_logit, demo_logit)
         squares = [weight.square().sum() for weight in style.discriminator.mlp.weights()]
@@ -200,7 +222,7 @@ def style_update(
                 error = encoder_loss(style.encoder(x), z[rows]).mean()
                 logs["encoder_error"] = error
                 if style.anchors is not None and config.anchor_weight:
-                    anchored = encoder_loss(style.encoder(demo.detach()), style.anchors.sample(demo_clips, generator)).mean()
+                    anchored = encoder_loss(style.encoder(flat(demo_windows) + noise), style.anchors.sample(demo_clips, generator)).mean()
                     error = error + config.anchor_weight * anchored
                     logs["anchor_error"] = anchored
             _descend(style.encoder_opt, error)

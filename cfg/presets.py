@@ -63,7 +63,7 @@ def locomotion() -> RunConfig:
         train=PretrainConfig(
             max_samples=20_000_000,
             max_minutes=55.0,
-            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, lost_below=0.4),
+            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, lost_below=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
             style=StyleConfig(
                 updates=2,

@@ -7,6 +7,7 @@ import torch
 
 from ase.anchors import Anchors
 from ase.latents import sample_latents
+from ase.rewards import style_reward
 from ase.style import Style, StyleConfig, style_update
 from tests.ase.toys import Demonstrations, log_of
 
@@ -246,3 +247,51 @@ def test_likeness_is_that_of_the_most_alike_clip():
     torch.testing.assert_close(style.likeness(windows), each.amax(0))
     plain = make_style(latent_dim=4)
     torch.testing.assert_close(plain.likeness(windows), plain.rewards(windows, anchors.points[:1].expand(50, -1))[0])
+
+
+def paced_windows(n=300):
+    """Windows of three clips, the last of which changes three times as much from frame to frame as the first two."""
+    clips = torch.arange(n) % 3
+    steps = torch.randn(n, *WINDOW, generator=torch.Generator().manual_seed(0))
+    return torch.where(clips == 2, 0.9, 0.3)[:, None, None] * steps, clips
+
+
+def test_the_pace_of_a_clip_is_its_change_from_frame_to_frame_over_the_median_and_at_least_one():
+    windows, clips = paced_windows(30_000)
+    style = make_style(latent_dim=4, anchors=Anchors(torch.tensor([-1, -1, -1]), 4), conditional=True)
+    style.learn_pace(windows, clips)
+    torch.testing.assert_close(style.pace, torch.tensor([1.0, 1.0, 3.0]), rtol=0.02, atol=0)
+    assert (style.pace >= 1).all(), "slow clips are not magnified"
+    style.learn_pace(windows + 0.5 * clips[:, None, None], clips)
+    torch.testing.assert_close(style.pace[2], torch.tensor(3.0), rtol=0.02, atol=0, msg="where the motion is does not matter, how it changes does")
+
+
+def test_a_window_is_judged_in_the_pace_of_the_clip_that_is_asked_for():
+    anchors = Anchors(torch.tensor([-1, -1, -1]), 4)
+    style = make_style(latent_dim=4, anchors=anchors, conditional=True)
+    style.pace.copy_(torch.tensor([1.0, 2.0, 4.0]))
+    window = gaussian(0.3, 1)
+    for clip, pace in enumerate((1.0, 2.0, 4.0)):
+        x = style.normalizer(window).flatten(1)
+        expected = style_reward(style.discriminator(x / pace, anchors.points[[clip]]), style.config.style_scale)
+        torch.testing.assert_close(style.rewards(window, anchors.points[[clip]])[0], expected)
+    assert torch.equal(make_style(latent_dim=4).in_pace(window.flatten(1), None), window.flatten(1))
+
+
+def test_training_judges_both_sides_in_pace_and_the_encoder_in_none():
+    anchors, yes = Anchors(torch.tensor([-1, -1]), 4), torch.ones(100, dtype=torch.bool)
+    style = make_style(latent_dim=4, anchors=anchors, conditional=True, replay_push=100, input_noise=0.0)
+    style.pace.copy_(torch.tensor([1.0, 4.0]))
+    clips = torch.arange(100) % 2
+    demos = Demonstrations(torch.full((100, *WINDOW), 8.0))
+    demos.clips = clips
+    style.normalizer.forward = lambda frames: frames
+    seen, shown = [], []
+    judge, encode = style.discriminator.forward, style.encoder.forward
+    style.discriminator.forward = lambda x, asked=None: seen.append((x.detach()[:, 0], anchors.cell(asked))) or judge(x, asked)
+    style.encoder.forward = lambda x: shown.append(x.detach()[:, 0]) or encode(x)
+    style_update(style, log_of(torch.full((100, *WINDOW), 4.0)), anchors.points[clips], yes, yes, demos, torch.Generator().manual_seed(0), bf16=False)
+    for (x, cells), value in zip(seen[:2], (4.0, 8.0), strict=True):
+        torch.testing.assert_close(x, value / style.pace[cells])
+        assert 0 < cells.float().mean() < 1
+    assert [set(x.tolist()) for x in shown[:2]] == [{4.0}, {8.0}]
