@@ -3,6 +3,7 @@
     mirror: true        # also every clip's mirror image, at the same weight (default false)
     weighting: clip     # a weight is a clip's share; "duration": multiplied by the clip's length (default clip)
     ground: true        # shift clips that float or sink onto the floor (default false)
+    smooth_s: 0.04      # average poses over time, standard deviation in seconds: spreads jumps that no body can follow (default 0)
     clips:
       walk: 1
       run: 2
@@ -38,9 +39,11 @@ from motions.clip import MIRROR, Clip, mirror
 from motions.dataset_entries import Entry, check_keys, read_entries, read_flag, read_groups, read_tags, read_weight
 from motions.library import MotionLibrary
 from motions.skeleton import Skeleton
+from motions.smooth import smooth
 
 WEIGHTINGS = ("clip", "duration")
-KEYS = ("clips", "ground", "groups", "mirror", "weighting")
+KEYS = ("clips", "ground", "groups", "mirror", "smooth_s", "weighting")
+MAX_SMOOTH_S = 0.5
 FETCH = "python run.py motions fetch"
 
 
@@ -54,6 +57,7 @@ class Dataset:
         weighting: ``"clip"``: the weights are relative probabilities; ``"duration"``: they are multiplied by the clips' lengths.
         ground: shift clips vertically onto the floor (see `motions.check.shift_to_floor`).
         groups: name and weight of each group.
+        smooth_s: see `motions.smooth.smooth`.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Dataset:
     weighting: str = "clip"
     ground: bool = False
     groups: tuple[tuple[str, float], ...] = ()
+    smooth_s: float = 0.0
 
     @property
     def clips(self) -> tuple[tuple[str, float], ...]:
@@ -126,6 +131,9 @@ def load_dataset(name_or_path: str | Path, datasets_dir: str | Path) -> Dataset:
     weighting = data.get("weighting", "clip")
     if weighting not in WEIGHTINGS:
         raise ValueError(f"dataset {path}: weighting: got {weighting!r}; expected one of {', '.join(WEIGHTINGS)}")
+    smooth_s = data.get("smooth_s", 0.0)
+    if isinstance(smooth_s, bool) or not isinstance(smooth_s, int | float) or not 0 <= smooth_s <= MAX_SMOOTH_S:
+        raise ValueError(f"dataset {path}: smooth_s: got {smooth_s!r}; expected seconds from 0 to {MAX_SMOOTH_S:g}")
     flags = {key: read_flag(f"dataset {path}", data, key, False) for key in ("mirror", "ground")}
     entries = list(read_entries(path, data.get("clips"), "", (), flags["mirror"])) if "clips" in data or "groups" not in data else []
     groups = []
@@ -135,7 +143,7 @@ def load_dataset(name_or_path: str | Path, datasets_dir: str | Path) -> Dataset:
     names = [e.name for e in entries]
     if double := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"dataset {path}: clip {double[0]}: got it {names.count(double[0])} times, mirror images counted; expected each name once")
-    dataset = Dataset(path.stem, tuple(entries), weighting, flags["ground"], tuple(groups))
+    dataset = Dataset(path.stem, tuple(entries), weighting, flags["ground"], tuple(groups), float(smooth_s))
     if not any(dataset.shares([1.0] * len(entries))):
         raise ValueError(f"dataset {path}: clips: got weight 0 for all; expected one above 0")
     return dataset
@@ -147,7 +155,7 @@ def build_library(dataset: Dataset, clips_dir: str | Path, skeleton: Skeleton, d
     Raises:
         ValueError: a clip is not there or not valid.
     """
-    used = [(entry, load_entry(entry, clips_dir, dataset.name)) for entry in dataset.entries if entry.weight > 0]
+    used = [(entry, smooth(load_entry(entry, clips_dir, dataset.name), dataset.smooth_s)) for entry in dataset.entries if entry.weight > 0]
     shares = replace(dataset, entries=tuple(entry for entry, _ in used)).shares([clip.duration_s for _, clip in used])
     kept = [(clip, share) for (_, clip), share in zip(used, shares, strict=True) if share > 0]
     return MotionLibrary([clip for clip, _ in kept], skeleton, [share for _, share in kept], device, dataset.ground)

@@ -5,8 +5,6 @@ Shapes: ``C`` clips, ``M`` frames of all clips, ``B`` batch, ``J`` joints, ``D``
 
 from __future__ import annotations
 
-import cmath
-import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +12,8 @@ from torch import Tensor
 
 from motions.check import shift_to_floor
 from motions.clip import Clip, mirror_name
-from motions.rotations import heading, quat_conj, quat_log, quat_mul, quat_rotate, yaw_quat
+from motions.cycle import cycle_of
+from motions.rotations import quat_conj, quat_log, quat_mul, quat_rotate, yaw_quat
 from motions.skeleton import CharacterState, Skeleton
 
 MIN_ANGLE = 1e-6  # radians between neighbouring quaternions, as vectors, below which slerp is linear to machine precision
@@ -46,7 +45,7 @@ class MotionLibrary:
         self._table = torch.cat([_frames(clip, skeleton) for clip in clips], dim=1).to(self.device, torch.float32)  # [W, M]: frames innermost, as in kinematics
         num_quats = 1 + len(skeleton.joints)
         self._rows = (4 * num_quats, num_quats, 9 + skeleton.num_dofs)
-        self._cycles = torch.tensor([_cycle(clip) for clip in clips], dtype=torch.float32, device=self.device)  # [C, 3]
+        self._cycles = torch.tensor([cycle_of(clip) for clip in clips], dtype=torch.float32, device=self.device)  # [C, 3]
         self.num_frames = torch.tensor([c.num_frames for c in clips], device=self.device)
         self.fps = torch.tensor([c.fps for c in clips], dtype=torch.float32, device=self.device)
         self.durations_s = (self.num_frames - 1) / self.fps
@@ -139,15 +138,6 @@ class MotionLibrary:
         turn = yaw_quat(cycles * yaw)
         moved = quat_rotate(turn, root_pos) + quat_rotate(yaw_quat((cycles - 1) * half), offset)
         return moved, quat_mul(turn, root_quat), quat_rotate(turn, lin_vel), quat_rotate(turn, ang_vel)
-
-
-def _cycle(clip: Clip) -> tuple[float, float, float]:
-    """The planar motion that carries a clip's first frame to its last: yaw in radians, in [-pi, pi), about the origin, then an offset in metres."""
-    first, last = heading(torch.from_numpy(clip.root_quat[[0, -1]])).tolist()
-    yaw = (last - first + math.pi) % (2 * math.pi) - math.pi
-    start, end = (complex(*clip.root_pos[k, :2]) for k in (0, -1))
-    offset = end - cmath.rect(1.0, yaw) * start
-    return yaw, offset.real, offset.imag
 
 
 def _frames(clip: Clip, skeleton: Skeleton) -> Tensor:

@@ -53,12 +53,12 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clips: {walk: 1}\nweigting: clip", "key weigting: unknown. Closest: weighting. Available: clips, ground, groups, mirror, weighting"),
-        ("clips: {walk: 1}\nzzz: 1", "key zzz: unknown. Available: clips, ground, groups, mirror, weighting"),
+        ("clips: {walk: 1}\nweigting: clip", "key weigting: unknown. Closest: weighting. Available: clips, ground, groups, mirror, smooth_s, weighting"),
+        ("clips: {walk: 1}\nzzz: 1", "key zzz: unknown. Available: clips, ground, groups, mirror, smooth_s, weighting"),
         ("clips: {walk: 1}\nclips: {run: 1}", "not valid YAML: clips: got it 2 times; expected once"),
         ("clips:\n  walk: 1\n  walk: 2", "not valid YAML: walk: got it 2 times; expected once"),
         ("clips: [", "not valid YAML: while parsing a flow node"),
-        ("- walk", "got list; expected a mapping. Available: clips, ground, groups, mirror, weighting"),
+        ("- walk", "got list; expected a mapping. Available: clips, ground, groups, mirror, smooth_s, weighting"),
         ("", "got NoneType; expected a mapping."),
         ("ground: true", "clips: got None; expected at least one line `name: weight`"),
         ("clips: {}", "clips: got {}; expected at least one line `name: weight`"),
