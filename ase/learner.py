@@ -53,6 +53,7 @@ class Learner(ActorCritic):
         obs_dim, window: sizes of the environment, ``window = (H, F)``. rest_action: ``[A]`` where the policy's mean starts.
         mirror: the character's reflection, or None if it has none.
         mirrored_clips: ``[C]`` index of each clip's mirror image or -1; needed for ``latents.clip_share``.
+        looping_clips: ``[C]`` which clips go on for ever, and so can be lost (`ase.practice`); none if omitted.
         num_envs, control_dt: for the latent schedule.
     """
 
@@ -68,11 +69,13 @@ class Learner(ActorCritic):
         seed: int,
         mirror: Mirror | None = None,
         mirrored_clips: Tensor | None = None,
+        looping_clips: Tensor | None = None,
     ):
         z_dim = config.latents.dim
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None)
         self.config = config
         self.anchors = Anchors(mirrored_clips, z_dim, device) if mirrored_clips is not None and z_dim and config.latents.clip_share > 0 else None
+        self._looping = looping_clips
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
@@ -98,7 +101,8 @@ class Learner(ActorCritic):
         chosen = on_clip & (draw >= 1 - config.clip_share)
         if self.anchors is not None and chosen.any():
             self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.anchors.sample(clip_ids[chosen], self.generator))
-            self.practice.begin(env_ids[chosen])
+            if self._looping is not None:
+                self.practice.begin(env_ids[chosen][self._looping[clip_ids[chosen]]])
 
     def modules(self) -> dict[str, torch.nn.Module]:
         return super().modules() | {"style": self.style}

@@ -57,9 +57,9 @@ def test_nothing_is_lost_with_another_latent_or_where_it_is_switched_off():
     assert practice().update(style, age).tolist() == [False, False, True, False]
 
 
-def learner_on(env, clip_share):
+def learner_on(env, clip_share, loops=(True, True)):
     config = tiny_config(latents={"dim": 4, "clip_share": clip_share, "lost_below": 0.4})
-    return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
+    return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]), looping_clips=torch.tensor(loops))
 
 
 def test_practice_begins_with_a_latent_of_the_clip_and_ends_with_the_next():
@@ -70,6 +70,14 @@ def test_practice_begins_with_a_latent_of_the_clip_and_ends_with_the_next():
     assert learner.anchors.cell(learner.latents.z)[[0, 2]].tolist() == [0, 1]
     learner.switch_latents(torch.tensor([2]))
     assert learner.practice.active.tolist() == [True, False, False]
+
+
+def test_a_clip_that_ends_cannot_be_lost():
+    env = Scripted(2, 3)
+    learner = learner_on(env, clip_share=1.0, loops=(True, False))
+    learner.begin_on_clips(torch.arange(2), torch.tensor([0, 1]), env.history)
+    assert learner.practice.active.tolist() == [True, False]
+    assert learner.anchors.cell(learner.latents.z).tolist() == [0, 1], "its latents are practised all the same"
 
 
 def test_lost_episodes_fail_and_begin_anew():
