@@ -112,6 +112,10 @@ def measures_table(measures: dict[str, Any], title: str) -> Table:
     for key, value in measures.items():
         if key == "clips":
             table.add_row("clips not covered", ", ".join(name for name, clip in value.items() if not clip["covered"]) or "none")
+        elif key == "clip_latents":
+            for name, played in value.items():
+                what = "{speed_m_s:.2f} m/s of {clip_speed_m_s:.2f}, {turn_rad_s:+.2f} rad/s, style {style_reward:.2f}, falls {fall_rate:.0%}"
+                table.add_row(f"latents of {name}", what.format(**played))
         elif isinstance(value, dict) and "per_latent" in value:
             table.add_row(key, f"{value['min']:.2f} to {value['max']:.2f}, mean {value['mean']:.2f}")
         elif isinstance(value, dict) and set(value) == {"mean", "max"}:

@@ -91,9 +91,13 @@ class MotionLibrary:
             ``clip_ids [n]`` and ``times_s [n]``.
         """
         clip_ids = torch.multinomial(self.weights if weights is None else weights, n, replacement=True, generator=generator)
+        return clip_ids, self.sample_times(clip_ids, generator, min_time_s)
+
+    def sample_times(self, clip_ids: Tensor, generator: torch.Generator | None = None, min_time_s: float = 0.0) -> Tensor:
+        """A uniform time ``[n]`` in each of ``clip_ids [n]``, no earlier than ``min_time_s`` where a clip is that long."""
         last = self.durations_s[clip_ids]
         span = (last - min_time_s).clamp_min(0.0)
-        return clip_ids, (min_time_s + span * torch.rand(n, generator=generator, device=self.device)).minimum(last)
+        return (min_time_s + span * torch.rand(len(clip_ids), generator=generator, device=self.device)).minimum(last)
 
     def state_at(self, clip_ids: Tensor, times_s: Tensor) -> CharacterState:
         """The motion's state at ``times_s [...]`` of ``clip_ids [...]``.

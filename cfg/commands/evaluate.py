@@ -12,6 +12,7 @@ import torch
 import tyro
 from rich.console import Console
 
+from ase.by_clip import play_clips
 from ase.evaluate import evaluate
 from ase.evaluate_task import over_seeds, play_episodes
 from ase.latents import sample_latents
@@ -29,6 +30,7 @@ from envs.pushes import PushConfig
 from envs.resets import StartMix
 from motions.library import MotionLibrary
 
+BY_CLIP, BY_CLIP_S = 16, 5.0  # characters that play each clip with its own latents, and for how long
 AFTER_S = 5.0  # a pushed or fallen character has this long to get to its feet
 
 
@@ -93,6 +95,9 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     demos = DemoWindows(library, env.layout, settings.control_dt, settings.history)
     measures = evaluate(env, learner, demos, given.latents, given.seconds, settings.control_dt, given.seed)
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
+    if learner.anchors is not None:
+        each = make_env(config, character, library, given.seed, replace(settings, num_envs=BY_CLIP * library.num_clips, episode_length_s=BY_CLIP_S + 1))
+        measures["clip_latents"] = play_clips(each, learner, library, BY_CLIP_S, settings.control_dt, given.seed)
     return measures | robustness(given, config, character, library, learner)
 
 

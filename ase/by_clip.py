@@ -1,0 +1,76 @@
+"""Does a latent of a clip play that clip? For skills whose clips have cells of the latent sphere (`ase.anchors`).
+
+Shapes: ``N`` characters, ``C`` clips, ``T`` control steps.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ase.evaluate import MeasuredEnv
+from ase.learner import Learner
+from ase.metrics import planar_speed, turn_rate
+
+
+class ClipEnv(MeasuredEnv, Protocol):
+    """An environment that can start where a clip is."""
+
+    def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor: ...
+
+
+class Clips(Protocol):
+    """See `motions.library.MotionLibrary`."""
+
+    names: tuple[str, ...]
+
+    @property
+    def num_clips(self) -> int: ...
+
+    def sample_times(self, clip_ids: Tensor, generator: torch.Generator, min_time_s: float) -> Tensor: ...
+    def mean_speed(self, clip_id: int) -> float: ...
+
+
+@torch.no_grad()
+def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, control_dt: float, seed: int) -> dict[str, dict[str, float]]:
+    """Starts ``N / C`` characters on each clip, each with a latent of that clip's cell, held for ``seconds``.
+
+    Returns:
+        For each clip, means over its characters: ``fall_rate``; ``speed_m_s`` and ``turn_rad_s`` while on their feet, after the first second; ``clip_speed_m_s``, the clip's own;
+        ``style_reward`` (unweighted) after the first second, 0 once fallen.
+    """
+    assert learner.anchors is not None, "only clips with cells have latents of their own"
+    generator = torch.Generator(env.device).manual_seed(seed)
+    n, steps = env.num_envs, round(seconds / control_dt)
+    ids = torch.arange(n, device=env.device) % clips.num_clips
+    window_s = (learner.style.replay.window[0] - 1) * control_dt
+    env.reset()
+    obs = env.start_on_clip(torch.arange(n, device=env.device), ids, clips.sample_times(ids, generator, window_s))
+    z = learner.anchors.sample(ids, generator)
+    alive = torch.ones(n, dtype=torch.bool, device=env.device)
+    poses, alives, styles = [], [], []
+    for _ in range(steps):
+        step = env.step(learner.act(obs, z))
+        obs, alive = step.obs, alive & ~step.terminated
+        poses.append(env.planar_pose())
+        alives.append(alive)
+        styles.append(learner.style.rewards(step.disc_obs, z)[0] * alive)
+        if step.terminated.any():  # keep fallen characters from diverging; their steps no longer count
+            obs = env.reset(step.terminated.nonzero().squeeze(-1))
+    later = slice(round(1.0 / control_dt), None)
+    pose, on_feet, style = torch.stack(poses)[later], torch.stack(alives)[later], torch.stack(styles)[later].mean(0)
+    speed, turn = planar_speed(pose, on_feet, control_dt), turn_rate(pose, on_feet, control_dt)
+    found = {}
+    for k, name in enumerate(clips.names):
+        mine = ids == k
+        standing = mine & on_feet.any(0)
+        found[name] = {
+            "fall_rate": round(float((~alive[mine]).float().mean()), 4),
+            "speed_m_s": round(float(speed[standing].mean()), 4),
+            "turn_rad_s": round(float(turn[standing].mean()), 4),
+            "clip_speed_m_s": round(clips.mean_speed(k), 4),
+            "style_reward": round(float(style[mine].mean()), 4),
+        }
+    return found

@@ -1,0 +1,74 @@
+"""Each clip's latents are measured on that clip, on characters whose motion is known."""
+
+import pytest
+import torch
+
+from ase.by_clip import play_clips
+from tests.ase.toys import CPU, ToyStep, make_learner, tiny_config
+
+DT = 0.1
+
+
+class Clips:
+    """Two clips, of 1 and 3 m/s; starts are where and when they were asked for."""
+
+    names, num_clips = ("slow", "fast"), 2
+
+    def sample_times(self, clip_ids, generator, min_time_s):
+        assert min_time_s == pytest.approx(DT), "a window of two frames"
+        return torch.full((len(clip_ids),), 0.5)
+
+    def mean_speed(self, clip_id):
+        return (1.0, 3.0)[clip_id]
+
+
+class Walkers:
+    """Characters that go at twice the speed of the clip they started on and turn right at 0.5 rad/s on the second; every fourth falls after ``fall_s``."""
+
+    obs_dim, action_dim, device, rest_action, num_diverged = 3, 2, CPU, torch.zeros(2), 0
+
+    def __init__(self, n, fall_s):
+        self.num_envs, self.window, self.fall_s = n, (2, 3), fall_s
+        self.history, self.start_clip, self.t = torch.zeros(n, 2, 3), torch.full((n,), -1), 0
+
+    def reset(self, env_ids=None):
+        return torch.zeros(self.num_envs, 3)
+
+    def start_on_clip(self, env_ids, clip_ids, times_s):
+        assert env_ids.tolist() == list(range(self.num_envs))
+        assert times_s.tolist() == [0.5] * self.num_envs
+        self.start_clip = clip_ids
+        return torch.zeros(self.num_envs, 3)
+
+    def step(self, action):
+        self.t += 1
+        fell = (torch.arange(self.num_envs) % 4 == 3) & (self.t == round(self.fall_s / DT))
+        return ToyStep(torch.zeros(self.num_envs, 3), torch.zeros(self.num_envs), fell, torch.zeros_like(fell), self.history)
+
+    def planar_pose(self):
+        speed = torch.where(self.start_clip == 0, 2.0, 6.0)
+        return torch.stack((speed * self.t * DT, torch.zeros(self.num_envs), -0.5 * self.start_clip * self.t * DT), dim=-1)
+
+
+def played(fall_s):
+    env = Walkers(8, fall_s)
+    learner = make_learner(env, tiny_config(latents={"dim": 4, "clip_share": 0.5}), mirrored_clips=torch.tensor([-1, -1]))
+    seen = []
+    learner.style.rewards = lambda windows, z: seen.append(learner.anchors.cell(z)) or (torch.full((len(z),), 0.8), torch.zeros(len(z)))
+    found = play_clips(env, learner, Clips(), seconds=4.0, control_dt=DT, seed=0)
+    assert all(cells.tolist() == [0, 1] * 4 for cells in seen), "each clip is played with latents of its own cell"
+    return found
+
+
+def test_speeds_turns_falls_and_style_are_those_of_each_clip():
+    found = played(fall_s=2.0)
+    assert found["slow"] == {"fall_rate": 0.0, "speed_m_s": 2.0, "turn_rad_s": 0.0, "clip_speed_m_s": 1.0, "style_reward": 0.8}
+    fast = found["fast"]
+    assert (fast["fall_rate"], fast["speed_m_s"], fast["turn_rad_s"], fast["clip_speed_m_s"]) == (0.5, 6.0, -0.5, 3.0)
+    # two of the four fall at 2 s: of the 3 s that count, 2.0 s to 4.0 s (steps 20 to 40) earn nothing
+    assert fast["style_reward"] == pytest.approx(0.8 * (0.5 + 0.5 * 9 / 30), abs=1e-4)
+
+
+def test_those_that_fall_before_anything_counts_are_left_out_of_speeds():
+    found = played(fall_s=0.5)
+    assert (found["fast"]["fall_rate"], found["fast"]["speed_m_s"]) == (0.5, 6.0)
