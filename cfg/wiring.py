@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ase.learner import Learner
 from ase.metrics import planar_speed
 from ase.run_folder import SKILLS
 from ase.symmetry import Mirror
-from cfg.load import from_dict
+from cfg.load import closest, from_dict
 from cfg.schema import RunConfig
 from envs.character import Character, load_character
 from envs.engines import choose_device, make_physics, share_of_cores
@@ -70,18 +71,39 @@ def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where
     return learner
 
 
+def random_latents(config: RunConfig, count: int, seed: int) -> dict[str, torch.Tensor]:
+    """``count`` random latents (one empty one if there are none) by name."""
+    z = sample_latents(count if config.train.latents.dim else 1, config.train.latents.dim, torch.Generator().manual_seed(seed))
+    return {f"latent {k}": latent for k, latent in enumerate(z)}
+
+
+def latents_of(clips: Sequence[str], learner: Learner, library: MotionLibrary, run: Path) -> dict[str, torch.Tensor]:
+    """The latent at the centre of each clip's cell, by the clip's name; of all clips for the one name ``all``.
+
+    Raises:
+        ValueError: a name that is not among the run's clips, or a run whose clips have no latents of their own.
+    """
+    if learner.anchors is None:
+        raise ValueError(f"run {run}: its clips have no latents of their own; expected skills trained with --train.latents.clip-share, such as preset locomotion")
+    names = library.names if list(clips) == ["all"] else tuple(clips)
+    for name in names:
+        if name not in library.names:
+            raise ValueError(f"clip {name}: not in run {run}.{closest(name, library.names)} Available: all, {', '.join(library.names)}")
+    return {name: learner.anchors.points[library.names.index(name)] for name in names}
+
+
 def act_out(
-    config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, count: int, seconds: float, seed: int, clip: str = ""
+    config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, named: dict[str, torch.Tensor], seconds: float, seed: int, clip: str = ""
 ) -> tuple[SkillRecording, list[str], torch.Tensor]:
-    """Lets ``count`` characters (one if there are no latents) act without noise from the rest pose or from ``clip``: recording, captions, speeds ``[L]``."""
-    count = count if config.train.latents.dim else 1
+    """Lets a character for each of the ``named`` latents ``[Z]`` act without noise from the rest pose or from ``clip``: recording, captions, speeds ``[L]``."""
+    count = len(named)
     settings = replace(config.env, num_envs=count, start=StartMix(clip=0, default=1), terminate_on_fall=True, episode_length_s=seconds + 1)
     env = make_env(replace(config, physics="auto"), character, library, seed, settings)
-    z = sample_latents(count, config.train.latents.dim, torch.Generator().manual_seed(seed)).to(env.device)
+    z = torch.stack(list(named.values())).to(env.device)
     recording = record_skills(env, lambda obs: learner.act(obs, z), lambda windows: learner.style.rewards(windows, z)[0], seconds, clip)
     speed = planar_speed(recording.pose, torch.ones(recording.pose.shape[:2], dtype=torch.bool), settings.control_dt)
-    numbers = zip(speed, recording.style, recording.fell, strict=True)
-    return recording, [f"latent {k}: {v:.2f} m/s, style {s:.2f}{', fell' if f else ''}" for k, (v, s, f) in enumerate(numbers)], speed
+    numbers = zip(named, speed, recording.style, recording.fell, strict=True)
+    return recording, [f"{name}: {v:.2f} m/s, style {s:.2f}{', fell' if f else ''}" for name, v, s, f in numbers], speed
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

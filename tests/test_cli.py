@@ -229,3 +229,32 @@ def test_two_ranks_train_and_a_dead_one_ends_the_job_with_one_line_and_a_whole_c
     _, info = checkpoint.load(out / "checkpoint.safetensors", "training")
     assert run.main(["pretrain", "tiny", "--out", str(out), "--resume", "--train.max-samples", str(info["samples"] + 128), "--clips-dir", str(clips_dir)]) == 0
     assert checkpoint.load(out / "checkpoint.safetensors", "training")[1]["samples"] == info["samples"] + 128
+
+
+@pytest.fixture(scope="module")
+def with_cells(tmp_path_factory: pytest.TempPathFactory, clips_dir: Path) -> Path:
+    """A finished tiny run in which the clip has latents of its own."""
+    out = tmp_path_factory.mktemp("runs") / "cells"
+    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir), "--train.latents.clip-share", "0.5", "--train.style.conditional"]) == 0
+    return out
+
+
+def test_evaluate_says_what_each_clips_latents_do(with_cells: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {}
+    for folder in (with_cells, trained):
+        assert run.main(["evaluate", str(folder), "--json", str(tmp_path / "e.json"), "--latents", "16", "--replicas", "1", "--seconds", "0.5"]) == 0
+        found[folder] = json.loads((tmp_path / "e.json").read_text())
+    assert set(found[with_cells]["clip_latents"]) == {"walk"}
+    assert set(found[with_cells]["clip_latents"]["walk"]) == {"fall_rate", "speed_m_s", "turn_rad_s", "clip_speed_m_s", "style_reward"}
+    assert found[with_cells]["clip_latents"]["walk"]["clip_speed_m_s"] == pytest.approx(1.0)
+    assert "latents of walk" in capsys.readouterr().out
+    assert "clip_latents" not in found[trained]
+
+
+def test_render_shows_the_latents_of_named_clips(with_cells: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    command = ["--strip", str(tmp_path / "a.png"), "--seconds", "0.5", "--size", "64", "--skills"]
+    for names in (["all"], ["walk", "walk"]):
+        assert run.main(["render", str(with_cells), *command, *names]) == 0
+    assert f"clip wlk: not in run {with_cells}. Closest: walk. Available: all, walk" in error_line(capsys, "render", str(with_cells), *command, "wlk")
+    assert f"run {trained}: its clips have no latents of their own; expected skills trained with" in error_line(capsys, "render", str(trained), *command, "walk")

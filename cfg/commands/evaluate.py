@@ -52,7 +52,7 @@ class EvaluateArgs:
 
     run: tyro.conf.Positional[Path]
     json: Path | None = None
-    latents: int = 64
+    latents: int = 128
     replicas: int = 4
     pushes: int = 0
     falls: int = 0

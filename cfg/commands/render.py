@@ -13,7 +13,7 @@ from rich.progress import track
 from ase.run_folder import CONTROLLER
 from cfg.cli import parse
 from cfg.task_wiring import load_controller
-from cfg.wiring import act_out, load_policy, load_skills, load_world, make_env
+from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents
 from envs.character import Character
 from envs.film import motion_strip, write_image, write_video
 from envs.recording import SkillRecording, TaskRecording, record_task, skill_frames
@@ -32,6 +32,7 @@ class RenderArgs:
         latents: skills: how many latents side by side. characters: controller: how many characters.
         seconds: length.
         size: pixels of one character's square.
+        skills: skills: instead of random latents those of these clips, a character each; all for every clip of the run.
         seed: draws the latents or targets.
         clip: skills: start on this clip and show it beside the simulation.
         strip_seconds: the stretch that a strip covers, from the middle on.
@@ -43,6 +44,7 @@ class RenderArgs:
     strip: Path | None = None
     latents: int = 6
     characters: int = 4
+    skills: tuple[str, ...] = ()
     seconds: float = 10.0
     size: int = 400
     seed: int = 0
@@ -78,14 +80,16 @@ def record(given: RenderArgs) -> tuple[Character, SkillRecording, list[str]]:
     config = replace(config, device="cpu", physics="cpu")  # a few characters
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
-    recording, captions, _ = act_out(config, character, library, learner, given.latents, given.seconds, given.seed, given.clip)
+    named = latents_of(given.skills, learner, library, given.run) if given.skills else random_latents(config, given.latents, given.seed)
+    recording, captions, _ = act_out(config, character, library, learner, named, given.seconds, given.seed, given.clip)
     return character, recording, captions
 
 
 def record_controller(given: RenderArgs) -> tuple[Character, TaskRecording, list[str]]:
     """A controller's characters, each with targets of its own, with captions."""
-    if given.clip:
-        raise ValueError(f"run.py render: --clip: got {given.clip} for a task controller; expected it only for skills")
+    for name, value in (("clip", given.clip), ("skills", " ".join(given.skills))):
+        if value:
+            raise ValueError(f"run.py render: --{name}: got {value} for a task controller; expected it only for skills")
     world, act = load_controller(given.run, given.clips_dir, "cpu", "cpu")
     env = world.make_env(given.characters, given.seed, StartMix(clip=0, default=1), episode_length_s=100 * given.seconds)
     recording = record_task(env, act, given.seconds)
