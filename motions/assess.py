@@ -71,10 +71,10 @@ RULES = (
     Rule("penetration_cm", 1.0, 10.0, 20, "sinks into the floor: `ground: true` in the dataset, or import it again with --ground"),
     Rule("floating_cm", 1.0, 10.0, 20, "floats above the floor: `ground: true` in the dataset, or import it again with --ground"),
     Rule("skate_mps", 0.1, 0.6, 15, "feet slide: import it again with --foot-lock"),
-    Rule("spikes_per_s", 0.0, 2.0, 20, "jumps between frames: cut the glitch out with a time range"),
+    Rule("spikes_per_s", 0.0, 2.0, 20, "jumps between frames: `smooth_s: 0.04` in the dataset spreads them, or cut the glitch out with a time range"),
     Rule("self_penetration_cm", 2.0, 10.0, 10, "body parts pass through each other: expect the simulated character to differ there"),
     Rule("duplicate_share", 0.02, 0.5, 15, "frames are repeated: import drops doubled ones; cut out pauses with a time range"),
-    Rule("seam_deg", 12.0, 90.0, 10, "the loop jumps at its seam: set loop to none, or cut it to whole cycles"),
+    Rule("seam_deg", 12.0, 90.0, 10, "the loop jumps at its seam: `smooth_s: 0.04` in the dataset spreads it, or cut it to whole cycles"),
 )
 
 
