@@ -27,6 +27,7 @@ SHOWN = (
 )
 TASK_SHOWN = (
     ("reward a step", "reward/total", "{:.3f}"),
+    ("  of the task", "reward/task", "{:.3f}"),
     ("steps per episode", "episode/mean_steps", "{:.0f}"),
     ("episodes that fall", "episode/fall_share", "{:.3f}"),
     ("policy KL", "ppo/kl", "{:.4f}"),

@@ -36,6 +36,7 @@ class TaskEnv(EnvLayer[HumanoidEnv]):
         self.task_return = torch.zeros(env.num_envs, device=env.device)
         self.asked, self.met = (torch.zeros(env.num_envs, dtype=torch.long, device=env.device) for _ in range(2))
         self.over = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
+        self._earned, self._steps = torch.zeros((), device=env.device), torch.zeros((), device=env.device)
 
     @property
     def obs_dim(self) -> int:
@@ -80,11 +81,19 @@ class TaskEnv(EnvLayer[HumanoidEnv]):
         reward = torch.where(step.terminated, 0.0, self.task.reward(state))
         there = self.task.success(state) & ~step.terminated
         closed = (self.task.advance(state) | step.done) & ~self.over
-        self.task_return += torch.where(self.over, 0.0, reward)
+        counted = torch.where(self.over, 0.0, reward)
+        self.task_return += counted
+        self._earned, self._steps = self._earned + counted.sum(), self._steps + (~self.over).sum()
         self.asked += closed
         self.met += closed & there
         self.over = self.over | step.done
         return Step(self.obs, reward, step.terminated, step.truncated, step.disc_obs)
+
+    def take_mean_reward(self) -> float:
+        """The task's mean reward of a control step since this was last asked, over all environments."""
+        mean = float(self._earned / self._steps.clamp_min(1.0))
+        self._earned, self._steps = torch.zeros_like(self._earned), torch.zeros_like(self._steps)
+        return mean
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that determines the future but the configuration, as copies."""

@@ -101,6 +101,8 @@ def test_bench_reports_every_figure(clips_dir: Path, tmp_path: Path) -> None:
 def test_motions_check_reports_each_clip(clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["motions", "check", "--clips-dir", str(clips_dir)]) == 0
     assert capsys.readouterr().out.startswith("walk: ")
+    assert run.main(["motions", "check", str(clips_dir / "walk.npz")]) == 0, "a file of its own"
+    assert capsys.readouterr().out.startswith("walk: ")
 
 
 def test_motions_check_writes_a_page_with_pictures(clips_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

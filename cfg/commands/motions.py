@@ -126,7 +126,7 @@ def main(args: Sequence[str]) -> None:
 
 def clips_named(names: Sequence[str], clips_dir: Path) -> list[Clip]:
     """Clips of a folder by name, all if none is given."""
-    found = [load_clip(name, clips_dir) for name in names or sorted(p.stem for p in clips_dir.glob("*.npz"))]
+    found = [find_clip(name, clips_dir) for name in names or sorted(p.stem for p in clips_dir.glob("*.npz"))]
     if not found:
         raise ValueError(f"clips folder {clips_dir}: holds no .npz clips; get the free clips with: python run.py motions fetch")
     return found

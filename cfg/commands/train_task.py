@@ -68,6 +68,6 @@ def train(config: TaskRunConfig, out: Path, resume: bool) -> None:
     reporter = Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0, shown=TASK_SHOWN)
 
     def loop(told: OnIteration) -> None:
-        task_train(env, learner, config.train, world.steps_each, obs, told)
+        task_train(env, learner, config.train, world.steps_each, obs, lambda metrics: told(metrics | {"reward/task": env.tasks.take_mean_reward()}))
 
     run_training(loop, learner, env, folder, config.train, reporter, f"train-task {_named(config)}")

@@ -196,6 +196,8 @@ def test_a_fall_within_a_step_ends_it_even_if_the_character_is_up_again(characte
     earned = sum(0.99**k for k in range(5))
     torch.testing.assert_close(step.reward, 0.9 * torch.tensor([1.0, 1.0, 1.0, 1.0 / earned]), msg="what it earns after getting up belongs to no episode")
     assert env.task_return.tolist() == [5.0, 5.0, 5.0, 1.0]
+    assert env.take_mean_reward() == pytest.approx((3 * 5 + 1) / (3 * 5 + 2)), "the fall's own step counts, with nothing; what follows does not"
+    assert env.take_mean_reward() == 0, "asked again at once: nothing since"
 
 
 def test_a_time_limit_is_a_truncation_at_the_end_of_a_step(character, library):
