@@ -1,0 +1,265 @@
+"""One-line bugs, each of which must turn the suite red; `tests.mutations` tries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``original``, a text that occurs once in ``file``, becomes ``mutated``; ``tests`` are pytest's arguments, separated by spaces."""
+
+    file: str
+    original: str
+    mutated: str
+    tests: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.original}  ->  {self.mutated}"
+
+
+LOSSES = "tests/ase/test_losses.py"
+MIRROR = "tests/envs/test_mirror.py"
+METRICS = "tests/ase/test_metrics.py"
+RETURNS = "tests/ase/test_returns.py"
+REWARDS = "tests/ase/test_rewards.py"
+LATENTS = "tests/ase/test_latents.py"
+NORMALIZER = "tests/ase/test_normalizer.py"
+REPLAY = "tests/ase/test_replay.py"
+NETS = "tests/ase/test_nets.py"
+PPO = "tests/ase/test_ppo.py"
+STYLE = "tests/ase/test_style.py"
+PRETRAIN = "tests/ase/test_pretrain.py"
+CHECKPOINT = "tests/ase/test_checkpoint.py"
+STATE = "tests/envs/test_state.py"
+FEATURES = "tests/envs/test_features.py"
+RESETS = "tests/envs/test_resets.py"
+ENV = "tests/envs/test_env.py"
+PHYSICS = "tests/envs/test_physics.py"
+TASKS = "tests/envs/test_tasks.py"
+SKILL_ENV = "tests/envs/test_skill_env.py"
+PLAY = "tests/envs/test_play.py"
+PUSHES = "tests/envs/test_pushes.py"
+ROBUSTNESS = "tests/ase/test_robustness.py"
+TASK_TRAIN = "tests/ase/test_task_train.py"
+CHARACTER = "tests/envs/test_character.py"
+ROTATIONS = "tests/motions/test_rotations.py"
+LIBRARY = "tests/motions/test_library.py"
+PRACTICE = "tests/ase/test_practice.py"
+SMOOTH = "tests/motions/test_smooth.py"
+BY_CLIP = "tests/ase/test_by_clip.py"
+
+MUTATIONS = [
+    # Losses
+    Mutation("ase/losses.py", "z.square().sum(-1) - action.shape[-1]", "z.square().sum(-1) + action.shape[-1]", LOSSES),
+    Mutation("ase/losses.py", "math.log(2 * math.pi)", "math.log(math.pi)", LOSSES),
+    Mutation("ase/losses.py", "-torch.minimum(", "-torch.maximum(", LOSSES),
+    Mutation("ase/losses.py", "ratio.clamp(1 - clip, 1 + clip)", "ratio.clamp(1 - clip, 1 + 2 * clip)", LOSSES),
+    Mutation("ase/losses.py", "(log_prob - old_log_prob).exp()", "(old_log_prob - log_prob).exp()", LOSSES),
+    Mutation("ase/losses.py", "(mean.abs() - 1.0)", "(mean - 1.0)", LOSSES),
+    Mutation("ase/losses.py", "F.softplus(-demo_logit)", "F.softplus(demo_logit)", LOSSES),
+    Mutation("ase/losses.py", "F.softplus(agent_logit)", "F.softplus(-agent_logit)", LOSSES),
+    Mutation("ase/losses.py", "create_graph=True", "create_graph=False, retain_graph=True", LOSSES),
+    Mutation("ase/losses.py", "gradient.flatten(1).square().sum(-1).mean()", "gradient.flatten(1).square().mean()", LOSSES),
+    Mutation("ase/losses.py", "return -(predicted * latent)", "return (predicted * latent)", LOSSES),
+    Mutation("ase/losses.py", "0.5 - 0.5 * (latent_a", "0.5 + 0.5 * (latent_a", LOSSES),
+    Mutation("ase/losses.py", "mean_a.clamp(-1, 1)", "mean_a", LOSSES),
+    # Returns
+    Mutation("ase/returns.py", "(~terminated).to", "(~(terminated | truncated)).to", RETURNS),
+    Mutation("ase/returns.py", "(~(terminated | truncated)).to", "(~terminated).to", RETURNS),
+    Mutation("ase/returns.py", "discount * alive * next_value", "discount * next_value", RETURNS),
+    Mutation("ase/returns.py", "discount * lam * goes_on[t]", "discount * goes_on[t]", RETURNS),
+    # Rewards
+    Mutation("ase/rewards.py", "F.softplus(logit)", "F.softplus(-logit)", REWARDS),
+    Mutation("ase/rewards.py", "MIN_FAKE_PROB = 1e-4", "MIN_FAKE_PROB = 1e-3", REWARDS),
+    Mutation("ase/rewards.py", ".sum(-1).clamp_min(0.0)", ".sum(-1)", REWARDS),
+    # Latents
+    Mutation("ase/latents.py", "F.normalize(torch.randn(", "F.normalize(torch.rand(", LATENTS),
+    Mutation("ase/latents.py", "self._high + 1", "self._high", LATENTS),
+    Mutation("ase/latents.py", "self.age[env_ids] = 0", "self.age[env_ids] = 1", LATENTS),
+    Mutation("ase/latents.py", "self.steps_left <= 0", "self.steps_left <= 1", LATENTS),
+    # Normalizer
+    Mutation("ase/normalizer.py", "self.count * n / total) / total", "self.count * n / total * 0) / total", NORMALIZER),
+    Mutation("ase/normalizer.py", "self.mean += delta * n / total", "self.mean += delta * n / (total + 1)", NORMALIZER),
+    Mutation("ase/normalizer.py", ".clamp(-self.limit, self.limit)", ".clamp_max(self.limit)", NORMALIZER),
+    Mutation("ase/normalizer.py", "y * self.std + ", "y * self.var.float() + ", NORMALIZER),
+    # Replay
+    Mutation("ase/replay.py", "frames[-capacity:], valid[-capacity:]", "frames[:capacity], valid[:capacity]", REPLAY),
+    Mutation("ase/replay.py", "torch.randint(len(self), (n,)", "torch.randint(max(1, len(self) // 2), (n,)", REPLAY),
+    Mutation("ase/replay.py", "self._next = (self._next + len(frames))", "self._next = len(frames)", REPLAY),
+    # Networks
+    Mutation("ase/nets.py", "torch.autocast(x.device.type, enabled=False)", "torch.autocast(x.device.type, torch.bfloat16, enabled=torch.is_autocast_enabled('cpu'))", NETS),
+    Mutation("ase/nets.py", "F.normalize(self.mlp(window), dim=-1)", "self.mlp(window)", NETS),
+    # PPO
+    Mutation("ase/ppo.py", "chosen = torch.where(mask, advantage, 0.0)", "chosen = advantage", PPO),
+    Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = torch.ones_like(mask) / len(mask)", PPO),
+    Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = mask / len(mask)", PPO),
+    Mutation("ase/ppo.py", "policy_loss = surrogate + config", "policy_loss = -surrogate + config", PPO),
+    Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
+    Mutation("ase/ppo.py", "module.parameters(), config.max_grad_norm)", "module.parameters(), 1e9)", PPO),
+    # Pre-training
+    Mutation("ase/nets.py", "mean.tanh() if self.squash else mean", "mean", TASK_TRAIN),
+    Mutation("ase/nets.py", "torch.zeros_like(rest_action) if squash else rest_action", "rest_action", TASK_TRAIN),
+    Mutation("ase/style.py", "for k in range(len(self.pace))]).amax(0)", "for k in range(len(self.pace))]).amin(0)", STYLE),
+    Mutation(
+        "ase/style.py",
+        "agent_clips = None if agent_clips is None else torch.cat((agent_clips, past_clips))",
+        "agent_clips = style.clips_of(z[pick(pool, config.batch_size)])",
+        STYLE,
+    ),
+    Mutation(
+        "ase/style.py",
+        "style.replay.push_from(windows, judged, config.replay_push, generator, clips)",
+        "style.replay.push_from(windows, judged, config.replay_push, generator)",
+        STYLE,
+    ),
+    Mutation("ase/actor_critic.py", "rollout.terminated.numel() * steps_each * world_size()", "rollout.terminated.numel() * world_size()", TASK_TRAIN),
+    Mutation("ase/evaluate_task.py", "alive &= ~step.terminated", "alive &= ~step.truncated", TASK_TRAIN),
+    Mutation("ase/evaluate_task.py", "(steps * steps_each)", "steps", TASK_TRAIN),
+    Mutation("envs/resets.py", "(1 - hard + hard * self.failure)", "(1 - hard + hard * (1 - self.failure))", RESETS),
+    Mutation("envs/resets.py", "keep = (1 - FORGET) ** count", "keep = (1 - FORGET) * count", RESETS),
+    Mutation("envs/resets.py", 'self.failure = saved["failure"].to', 'self.failure = saved["drawn_for"].to', RESETS),
+    Mutation("envs/humanoid.py", "self.fallen[ids] & soon", "soon", RESETS),
+    Mutation("envs/humanoid.py", "soon = self.episode_step[ids] <=", "soon = self.episode_step[ids] >", RESETS),
+    Mutation("ase/metrics.py", "held.float().argmax(0) * dt", "held.float().argmax(0)", ROBUSTNESS),
+    Mutation("ase/robustness.py", "recovery(stood[:, upright], dt, HOLD_S)", "recovery(stood, dt, HOLD_S)", ROBUSTNESS),
+    Mutation("envs/pushes.py", "self.left -= active.long()", "self.left -= 2 * active.long()", PUSHES),
+    Mutation("envs/pushes.py", "torch.where(active.unsqueeze(-1), self.force, 0.0)", "self.force", PUSHES),
+    Mutation("envs/pushes.py", "newtons * angle.sin(), torch", "newtons * angle.cos(), torch", PUSHES),
+    Mutation("envs/physics_cpu.py", "qpos, qvel, 0.0", "qpos, qvel, self.force[env_ids]", PUSHES),
+    Mutation("envs/humanoid.py", "return high & ~(", "return high | ~(", PUSHES),
+    Mutation("envs/tasks/base.py", "yaw_quat(-heading(state.root_quat))", "yaw_quat(heading(state.root_quat))", TASKS),
+    Mutation("envs/tasks/base.py", "(yaw.cos(), yaw.sin())", "(yaw.cos(), -yaw.sin())", TASKS),
+    Mutation("envs/tasks/base.py", "self.steps_left -= 1", "self.steps_left[0] -= 1", TASKS),
+    Mutation("envs/tasks/heading.py", "direction).norm(dim=-1)  # a length", "direction).sum(dim=-1)  # a length", TASKS),
+    Mutation("envs/tasks/heading.py", "torch.where(along > 0, go, 0.0)", "go", TASKS),
+    Mutation("envs/tasks/heading.py", "(speed - along)", "(speed + along)", TASKS),
+    Mutation("envs/tasks/heading.py", "(faces * target_facing).sum(-1).clamp_min(0.0)", "(faces * target_facing).sum(-1)", TASKS),
+    Mutation("envs/tasks/location.py", "gap = target - pos", "gap = pos - target", TASKS),
+    Mutation("envs/tasks/location.py", "near = distance < NEAR_M", "near = distance.square() < NEAR_M", TASKS),
+    Mutation("envs/tasks/location.py", "(speed_m_s - along).clamp_min(0.0)", "(speed_m_s - along)", TASKS),
+    Mutation("envs/tasks/location.py", "in_heading(state, self.target - state.root_pos[:, :2])", "in_heading(state, state.root_pos[:, :2] - self.target)", TASKS),
+    Mutation("envs/tasks/reach.py", "in_heading(state, self.target - ground)", "in_heading(state, self.target)", TASKS),
+    Mutation("envs/tasks/reach.py", "torch.exp(-4 *", "torch.exp(-2 *", TASKS),
+    Mutation("envs/task_env.py", "torch.where(step.terminated, 0.0, self.task.reward(state))", "self.task.reward(state)", SKILL_ENV),
+    Mutation("envs/task_env.py", "torch.where(self.over, 0.0, reward)", "reward", SKILL_ENV),
+    Mutation("envs/task_env.py", "self.met += closed & there", "self.met += closed", SKILL_ENV),
+    Mutation("envs/skill_env.py", "weight * torch.where(alive, step.reward, 0.0)", "weight * step.reward", SKILL_ENV),
+    Mutation("envs/skill_env.py", "truncated |= alive & step.truncated", "truncated |= alive & step.terminated", SKILL_ENV),
+    Mutation("envs/skill_env.py", "F.normalize(action.clamp(-1.0, 1.0), dim=-1)", "action.clamp(-1.0, 1.0)", SKILL_ENV),
+    Mutation("envs/skill_env.py", "self.discount**self.config.hold_steps", "self.discount", SKILL_ENV),
+    Mutation("envs/skill_env.py", "reward / sum(weights)", "reward / len(weights)", SKILL_ENV),
+    Mutation("envs/play.py", "{LEFT: TURN, RIGHT: -TURN}", "{LEFT: -TURN, RIGHT: TURN}", PLAY),
+    Mutation("ase/collect.py", "learner.latents.age >= history", "learner.latents.age >= history - 1", PRETRAIN),
+    Mutation("ase/collect.py", "learner.obs_normalizer(step.obs[ended])", "learner.obs_normalizer(obs[ended])", PRETRAIN),
+    Mutation("ase/collect.py", "mean + noise * stochastic.unsqueeze(-1)", "mean + noise", PRETRAIN),
+    Mutation("ase/collect.py", "switch = torch.cat((switch, ids)).unique()", "switch = switch.unique()", PRETRAIN),
+    Mutation("ase/actor_critic.py", "next_value = torch.where(rollout.truncated, rollout.end_value, next_value)", "next_value = next_value.clone()", PRETRAIN),
+    Mutation("ase/actor_critic.py", "rollout.terminated, rollout.truncated, self", "rollout.truncated, rollout.terminated, self", PRETRAIN),
+    Mutation("ase/pretrain.py", "skill = torch.where(evidence, skill, 0.0)", "skill = skill.clone()", PRETRAIN),
+    # Style
+    Mutation("ase/style.py", "evidence.nonzero()", "torch.ones_like(evidence).nonzero()", STYLE),
+    Mutation("ase/style.py", "+ config.gradient_penalty * penalty", "- 1e-3 * penalty", STYLE),
+    Mutation("ase/style.py", "clean if config.judge_noise_free", "~clean if config.judge_noise_free", STYLE),
+    # Checkpoints
+    Mutation("ase/checkpoint.py", "save_file(tensors, temporary", "save_file(tensors, path", CHECKPOINT),
+    Mutation("ase/checkpoint.py", "stale.unlink()", "stale.exists()", CHECKPOINT),
+    Mutation("ase/checkpoint.py", "saved[key].shape != tensor.shape", "saved[key].dim() != tensor.dim()", CHECKPOINT),
+    # Character
+    Mutation("envs/character.py", "min(1.2 * high, math.pi)", "min(1.0 * high, math.pi)", CHARACTER),
+    Mutation("envs/character.py", "0.7 * (high - low)", "0.5 * (high - low)", CHARACTER),
+    Mutation("envs/assets/humanoid.xml", 'name="left_hip_y" joint="left_hip" gear="0 1 0"', 'name="left_hip_y" joint="left_hip" gear="0 -1 0"', CHARACTER),
+    # State
+    Mutation("envs/state.py", "root_ang_vel=quat_rotate(root_quat, v[3:6].t())", "root_ang_vel=v[3:6].t()", STATE),
+    Mutation("envs/state.py", "ang_vel = quat_rotate_inverse(state.root_quat, state.root_ang_vel)", "ang_vel = state.root_ang_vel", STATE),
+    Mutation("envs/state.py", "= twist_angle(state", "= -twist_angle(state", STATE),
+    # Features
+    Mutation("envs/features.py", "cos * v[1] - sin * v[0]", "cos * v[1] + sin * v[0]", FEATURES),
+    Mutation("envs/features.py", "root[:, (0, 2)]", "root[:, (0, 1)]", FEATURES),
+    Mutation("envs/features.py", "local(bodies[:, 1:] - bodies[:, :1])", "local(bodies[:, 1:])", FEATURES),
+    Mutation("envs/features.py", "local(state.root_lin_vel.reshape(n, 3).t())", "state.root_lin_vel.reshape(n, 3).t()", FEATURES),
+    Mutation("envs/features.py", "3 * (character.key_bodies - 1)", "3 * character.key_bodies", FEATURES),
+    # Resets and windows
+    Mutation("envs/resets.py", "times_s.unsqueeze(-1) - back", "times_s.unsqueeze(-1) + back", RESETS),
+    Mutation("envs/resets.py", "torch.arange(history - 1, -1, -1", "torch.arange(history, 0, -1", RESETS),
+    Mutation("envs/resets.py", "qpos[torch.isfinite(qpos).all(-1)]", "qpos[torch.isfinite(qpos).any(-1)]", RESETS),
+    Mutation("envs/resets.py", "2] < heights).any(-1)", "2] < heights).all(-1)", RESETS),
+    Mutation("envs/demos.py", "n - (history - 1) * subdivisions", "n - history * subdivisions", RESETS),
+    # Environment
+    Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", ENV),
+    Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", ENV),
+    Mutation("envs/humanoid.py", "(self.episode_step >= self.config.episode_steps)", "(self.episode_step > self.config.episode_steps)", ENV),
+    Mutation("envs/humanoid.py", "self.config.episode_steps) & ~terminated", "self.config.episode_steps)", ENV),
+    Mutation("envs/humanoid.py", "self._offset + self._scale * action.clamp(-1.0, 1.0)", "self._offset + self._scale * action", ENV),
+    Mutation("envs/resets.py", "(self.history - 1) * self.control_dt, self.clip_weights", "0.0, self.clip_weights", ENV),
+    Mutation("envs/resets.py", "self._low_heights), self.grace, 0)", "self._low_heights), 0, self.grace)", ENV),
+    Mutation("envs/resets.py", "self._next += len(part)", "self._next += 0", RESETS),
+    Mutation("envs/resets.py", "torch.randperm(n, generator=self.generator, device=self.library.device)", "torch.arange(n)", RESETS),
+    Mutation("envs/humanoid.py", "stay = self.fallen[ids] & (", "stay = (", ENV),
+    Mutation("envs/humanoid.py", "self.episode_step[ids] = 0", "self.episode_step[:] = 0", ENV),
+    Mutation("envs/humanoid.py", "self.history = self.history.index_copy(0, ids, starts.history)", "self.history[ids] = starts.history", ENV),
+    Mutation("envs/humanoid.py", "self.device).clone())", "self.device))", ENV),
+    Mutation("envs/humanoid.py", "            self.physics.set_state(ids, standing.qpos, standing.qvel)\n", "", ENV),
+    # Physics
+    Mutation("envs/physics_cpu.py", "self._batch.reset(ids)", "len(ids)", PHYSICS),
+    Mutation("envs/physics_cpu.py", "self._batch.forward(ids)", "len(ids)", PHYSICS),
+    Mutation("envs/physics_cpu.py", "        self._batch.forward()\n", "", PHYSICS),
+    Mutation("envs/physics_cpu.py", "torch.from_numpy(self._state.copy())", "torch.from_numpy(self._state)", PHYSICS),
+    # Rotations
+    Mutation("motions/rotations.py", "aw * bx + ax * bw + ay * bz - az * by", "aw * bx + ax * bw - ay * bz + az * by", ROTATIONS),
+    Mutation("motions/rotations.py", "2.0 * torch.atan2(sin, w)", "torch.atan2(sin, w)", ROTATIONS),
+    Mutation("motions/rotations.py", "torch.atan2(2 * (x * y + w * z)", "torch.atan2(2 * (x * y - w * z)", ROTATIONS),
+    Mutation("motions/rotations.py", "xy - wz, xz + wy", "xy + wz, xz + wy", ROTATIONS),
+    # Library
+    Mutation("motions/library.py", "quat_mul(root_quat[after], quat_conj(root_quat[before]))", "quat_mul(quat_conj(root_quat[before]), root_quat[after])", LIBRARY),
+    Mutation("motions/library.py", "quat_mul(quat_conj(joint_quat[before]), joint_quat[after])", "quat_mul(joint_quat[after], quat_conj(joint_quat[before]))", LIBRARY),
+    Mutation("motions/library.py", "quat_rotate(turn, lin_vel), ", "lin_vel, ", LIBRARY),
+    Mutation("motions/library.py", "(min_time_s + span * torch", "(span * torch", LIBRARY),
+    # Symmetry and measures
+    Mutation("ase/symmetry.py", "z[:, :1].abs()", "z[:, :1]", MIRROR),
+    Mutation("ase/symmetry.py", "action[..., self.action_index]", "action[..., :]", MIRROR),
+    Mutation("envs/mirror.py", "[-1.0, 1.0, -1.0]", "[-1.0, 1.0, 1.0]", MIRROR),
+    Mutation("envs/mirror.py", "members.index(partner[k])", "members.index(k)", MIRROR),
+    Mutation("ase/metrics.py", "pose[1:, :, 2] - pose[:-1, :, 2]", "pose[:-1, :, 2] - pose[1:, :, 2]", METRICS),
+    Mutation("ase/metrics.py", "/ (k * dt)", "/ dt", METRICS),
+    Mutation("ase/metrics.py", "keepdim=True) < own", "keepdim=True) > own", METRICS),
+    Mutation("ase/metrics.py", "total.argmin(1), found", "total.argmax(1), found", METRICS),
+    Mutation("ase/windows.py", "(self._age >= self.window[0] - 1)", "(self._age >= self.window[0])", "tests/ase/test_windows.py"),
+    Mutation("ase/windows.py", "* (h - 1) + (h - 1) - missing", "* (h - 1) + (h - 1) - missing + 1", "tests/ase/test_windows.py"),
+    Mutation("ase/windows.py", "self._next_age[env_ids] = 0", "self._next_age[env_ids] = 1", "tests/ase/test_windows.py"),
+    Mutation("ase/replay.py", "log.contiguous & wanted", "log.contiguous | wanted", "tests/ase/test_replay.py"),
+    Mutation("ase/distributed.py", "x.div_(world_size())", "x.div_(1)", "tests/ase/test_distributed.py"),
+    Mutation("ase/run_folder.py", 'learner.load_own_state(own["own"]["learner"])', "pass", "tests/ase/test_distributed.py"),
+    Mutation("ase/ppo.py", "(self.policy_lr_end - self.policy_lr) * min(progress, 1.0)", "(self.policy_lr_end - self.policy_lr) * progress", PPO),
+    Mutation("ase/learner.py", "(draw < config.recognized_share)", "(draw > config.recognized_share)", PRETRAIN),
+    Mutation("ase/learner.py", "(draw >= 1 - config.clip_share)", "(draw >= config.clip_share)", PRETRAIN),
+    Mutation("ase/anchors.py", "torch.where(clips == first, SIDE, -SIDE)", "torch.where(clips == first, SIDE, SIDE)", "tests/ase/test_anchors.py"),
+    Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
+    Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
+    # Practice, pace, smoothing, clips by their latents
+    Mutation("ase/practice.py", "torch.arange(len(style), 0, -1, device=style.device)", "torch.arange(1, len(style) + 1, device=style.device)", PRACTICE),
+    Mutation("ase/practice.py", "torch.exp(-self._decay * held)", "torch.exp(self._decay * -held / 2)", PRACTICE),
+    Mutation("ase/practice.py", ".clamp_max(1.0), self.level)", ", self.level)", PRACTICE),
+    Mutation("ase/practice.py", "self.active & (self.level < self.lost_below)", "self.active & (self.level > self.lost_below)", PRACTICE),
+    Mutation("ase/practice.py", "self.active & (self.level < self.lost_below)", "self.level < self.lost_below", PRACTICE),
+    Mutation("ase/learner.py", "        self.practice.end(env_ids)\n", "", PRACTICE),
+    Mutation("ase/learner.py", "env_ids[chosen][self._looping[clip_ids[chosen]]]", "env_ids[chosen]", PRACTICE),
+    Mutation("ase/pretrain.py", "rollout.terminated[-1] |= lost", "rollout.terminated[0] |= lost", PRACTICE),
+    Mutation("ase/pretrain.py", "    env.fail(env_ids)\n", "", PRACTICE),
+    Mutation("ase/style.py", "x / self.pace[clips].unsqueeze(-1)", "x * self.pace[clips].unsqueeze(-1)", STYLE),
+    Mutation("ase/style.py", "(speed / speed.median()).clamp_min(1.0)", "(speed / speed.median())", STYLE),
+    Mutation("ase/style.py", ".diff(dim=1).square()", ".square()", STYLE),
+    Mutation("ase/style.py", "style.in_pace(flat(demo_windows), asked) + noise", "flat(demo_windows) + noise", STYLE),
+    Mutation("ase/style.py", "style.in_pace(flat(agent_windows), agent_clips) + noise", "flat(agent_windows) + noise", STYLE),
+    Mutation("motions/smooth.py", "for k in (-1, 0, 1)]", "for k in (0, 0, 0)]", SMOOTH),
+    Mutation("motions/smooth.py", "root_pos - offset if cycles < 0", "root_pos + offset if cycles < 0", SMOOTH),
+    Mutation("motions/smooth.py", "moved + offset if cycles > 0", "moved - offset if cycles > 0", SMOOTH),
+    Mutation("motions/smooth.py", "torch.tensor(cycles * yaw", "torch.tensor(-cycles * yaw", SMOOTH),
+    Mutation("motions/smooth.py", "sigma_s * clip.fps", "sigma_s / clip.fps", SMOOTH),
+    Mutation("motions/smooth.py", "slice(n, 2 * n + 1)", "slice(n + 1, 2 * n + 2)", SMOOTH),
+    Mutation("motions/smooth.py", "make_continuous(turns), make_continuous(joints)", "turns, joints", SMOOTH),
+    Mutation("ase/by_clip.py", "alive & ~step.terminated", "alive", BY_CLIP),
+    Mutation("ase/by_clip.py", "round(1.0 / control_dt), None", "None, None", BY_CLIP),
+    Mutation("ase/by_clip.py", "standing = mine & on_feet.any(0)", "standing = mine", BY_CLIP),
+    Mutation("envs/task_env.py", "self._steps + (~self.over).sum()", "self._steps + len(self.over)", "tests/envs/test_skill_env.py"),
+]
