@@ -35,6 +35,7 @@ STATE = "tests/envs/test_state.py"
 FEATURES = "tests/envs/test_features.py"
 RESETS = "tests/envs/test_resets.py"
 ENV = "tests/envs/test_env.py"
+FALLS = "tests/envs/test_falls.py"
 PHYSICS = "tests/envs/test_physics.py"
 TASKS = "tests/envs/test_tasks.py"
 SKILL_ENV = "tests/envs/test_skill_env.py"
@@ -186,16 +187,16 @@ MUTATIONS = [
     Mutation("envs/resets.py", "2] < heights).any(-1)", "2] < heights).all(-1)", RESETS),
     Mutation("envs/demos.py", "n - (history - 1) * subdivisions", "n - history * subdivisions", RESETS),
     # Environment
-    Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", ENV),
-    Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", ENV),
+    Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", FALLS),
+    Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", FALLS),
     Mutation("envs/humanoid.py", "(self.episode_step >= self.config.episode_steps)", "(self.episode_step > self.config.episode_steps)", ENV),
     Mutation("envs/humanoid.py", "self.config.episode_steps) & ~terminated", "self.config.episode_steps)", ENV),
     Mutation("envs/humanoid.py", "self._offset + self._scale * action.clamp(-1.0, 1.0)", "self._offset + self._scale * action", ENV),
     Mutation("envs/resets.py", "(self.history - 1) * self.control_dt, self.clip_weights", "0.0, self.clip_weights", ENV),
-    Mutation("envs/resets.py", "self._low_heights), self.grace, 0)", "self._low_heights), 0, self.grace)", ENV),
+    Mutation("envs/resets.py", "self._low_heights), self.grace, 0)", "self._low_heights), 0, self.grace)", FALLS),
     Mutation("envs/resets.py", "self._next += len(part)", "self._next += 0", RESETS),
     Mutation("envs/resets.py", "torch.randperm(n, generator=self.generator, device=self.library.device)", "torch.arange(n)", RESETS),
-    Mutation("envs/humanoid.py", "stay = self.fallen[ids] & (", "stay = (", ENV),
+    Mutation("envs/humanoid.py", "stay = self.fallen[ids] & (", "stay = (", FALLS),
     Mutation("envs/humanoid.py", "self.episode_step[ids] = 0", "self.episode_step[:] = 0", ENV),
     Mutation("envs/humanoid.py", "self.history = self.history.index_copy(0, ids, starts.history)", "self.history[ids] = starts.history", ENV),
     Mutation("envs/humanoid.py", "self.device).clone())", "self.device))", ENV),

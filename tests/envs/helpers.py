@@ -81,3 +81,15 @@ class ScriptedPhysics:
 
     def step(self, ctrl: Tensor, num_substeps: int) -> None:
         self.steps.append((ctrl.clone(), num_substeps))
+
+
+def actions(n, seed=0, size=0.5):
+    """Random actions of the humanoid, ``[n, 28]``."""
+    return size * torch.randn(n, 28, generator=torch.Generator().manual_seed(seed))
+
+
+def held(character, library, n=1, **settings):
+    """An environment whose characters stay where a test puts them."""
+    env = make_env(character, library, n, physics=ScriptedPhysics(character, n), start=settings.pop("start", StartMix(clip=0.0, default=1.0)), **settings)
+    env.reset()
+    return env

@@ -1,0 +1,139 @@
+"""When a character has fallen, what follows, and who gets a grace period."""
+
+import pytest
+import torch
+
+from envs.resets import StartMix, default_state
+from motions.library import MotionLibrary
+from tests.envs.helpers import actions, gait_clip, held, make_env
+
+DT = 1 / 30
+ALL_CLIP, ALL_DEFAULT = StartMix(clip=1.0, default=0.0), StartMix(clip=0.0, default=1.0)
+
+
+def set_state(env, ids, state):
+    env.physics.set_state(ids, *env.codec.encode(state))
+
+
+def names(character):
+    return [character.skeleton.body_names[i] for i in character.fall_bodies]
+
+
+@pytest.mark.parametrize(
+    ("root_height", "touching", "falls"),
+    [
+        (0.10, [], False),  # low, in the air
+        (0.89, ["pelvis"], False),  # touching, not low
+        (0.10, ["head"], False),  # the head touches but is high, the pelvis is low but does not touch
+        (0.10, ["pelvis"], True),
+        (0.10, ["head", "pelvis"], True),
+        (0.16, ["pelvis"], False),  # just above its height
+    ],
+)
+def test_a_fall_needs_one_body_that_both_touches_and_is_low(character, library, root_height, touching, falls):
+    env = held(character, library)
+    env.physics.qpos[0, 2] = root_height  # the trunk above it stays upright
+    for name in touching:
+        env.physics.touch[0, names(character).index(name)] = 1
+    step = env.step(actions(1))
+    assert step.terminated.item() == falls
+    assert env.fallen.item() == falls
+
+
+def test_the_head_has_a_height_of_its_own(character, library):
+    env = held(character, library, 2)
+    head_above_root = 0.236151 + 0.223894
+    env.physics.qpos[:, 2] = torch.tensor([0.29, 0.31]) + head_above_root
+    env.physics.qpos[:, 3:7] = torch.tensor([0.0, 1.0, 0.0, 0.0])  # upside down
+    env.physics.touch[:, names(character).index("head")] = 1
+    assert env.step(actions(2)).terminated.tolist() == [True, False]
+
+
+def test_a_low_root_can_count_as_a_fall_without_contact(character, library):
+    env = held(character, library, 2, min_root_height_m=0.5)
+    env.physics.qpos[:, 2] = torch.tensor([0.49, 0.51])
+    assert env.step(actions(2)).terminated.tolist() == [True, False]
+
+
+def test_falling_need_not_end_an_episode(character, library):
+    env = held(character, library, terminate_on_fall=False, episode_length_s=2 * DT)
+    env.physics.qpos[0, 2] = 0.1
+    env.physics.touch[0, 0] = 1
+    step = env.step(actions(1))
+    assert not step.terminated.item()
+    assert env.fallen.item()
+    assert env.step(actions(1)).truncated.item()
+
+
+def test_a_failure_in_the_last_step_is_no_time_limit(character, library):
+    env = held(character, library, 2, episode_length_s=DT)
+    env.physics.qpos[0, 2] = 0.1
+    env.physics.touch[0, 0] = 1
+    step = env.step(actions(2))
+    assert step.terminated.tolist() == [True, False]
+    assert step.truncated.tolist() == [False, True]
+
+
+def test_a_dropped_character_falls_in_simulation(character, library):
+    env = make_env(character, library, 1, start=ALL_DEFAULT)
+    env.reset()
+    state = default_state(character, 1)
+    pos = state.root_pos + torch.tensor([0.0, 0.0, -0.6])
+    quat = torch.tensor([[0.5**0.5, 0.0, 0.5**0.5, 0.0]])
+    set_state(env, torch.arange(1), character.skeleton.state(pos, quat, state.root_lin_vel, state.root_ang_vel, state.joint_quat, state.joint_vel))
+    ended = [env.step(env.rest_action.expand(1, -1)).terminated.item() for _ in range(15)]
+    assert not ended[0], "still in the air"
+    assert any(ended)
+
+
+# Grace and recovery
+
+
+def test_after_a_fallen_start_falls_do_not_count_for_the_grace_period(character, library):
+    env = make_env(character, library, 6, start=StartMix(clip=0.0, default=0.0, fallen=1.0, grace_s=0.2))
+    env.reset()
+    assert env.state.root_pos[:, 2].max() < 0.5
+    torch.testing.assert_close(env.history, env.obs[:, None, env.layout.style_columns].expand(-1, 6, -1), rtol=0, atol=1e-5)
+    rest = env.rest_action.expand(6, -1)  # stretches, which may lift a character for a moment
+    for _ in range(6):
+        assert not env.step(rest).terminated.any()
+    ended = torch.stack([env.step(rest).terminated for _ in range(15)])
+    assert ended[0].any(), "right after the grace period"
+    assert ended.any(0).float().mean() > 0.8, "as soon as they touch the floor again"
+
+
+def test_a_start_on_a_lying_clip_gets_grace_and_on_a_standing_one_does_not(character):
+    skeleton = character.skeleton
+    library = MotionLibrary([gait_clip(skeleton, "upright"), gait_clip(skeleton, "lying", height_m=0.15, tilt=torch.pi / 2)], skeleton)
+    env = make_env(character, library, 2, start=StartMix(clip=1.0, default=0.0, grace_s=1.0))
+    env.start_on_clip(torch.arange(2), torch.tensor([0, 1]), torch.tensor([1.0, 1.0]))
+    assert env.grace_steps.tolist() == [0, 30]
+
+
+def fallen(character, library, recovery, n=400):
+    env = held(character, library, n, start=StartMix(clip=0.5, default=0.5, recovery=recovery, grace_s=0.1))
+    env.physics.qpos[:, 2] = 0.12
+    env.physics.touch[: n // 2, 0] = 1
+    assert env.step(actions(n)).terminated.sum() == n // 2
+    poses = env.physics.qpos.clone()
+    env.reset()
+    return env, (env.physics.qpos == poses).all(-1)
+
+
+def test_recovery_leaves_a_share_of_the_fallen_where_they_lie(character, library):
+    env, stayed = fallen(character, library, recovery=0.3)
+    assert stayed[:200].float().mean().item() == pytest.approx(0.3, abs=0.08)
+    assert not stayed[200:].any(), "only what has fallen recovers"
+    assert (env.grace_steps[stayed] == 3).all()
+    assert not env.fallen.any()
+    columns = env.layout.style_columns
+    torch.testing.assert_close(env.history[stayed], env.obs[stayed][:, None, columns].expand(-1, 6, -1), rtol=0, atol=1e-5)
+    for _ in range(3):
+        assert not env.step(actions(400)).terminated[stayed].any()
+    env.physics.touch[:, 0] = 1
+    assert env.step(actions(400)).terminated[stayed].all()
+
+
+def test_without_recovery_nobody_stays_down(character, library):
+    _, stayed = fallen(character, library, recovery=0.0)
+    assert not stayed.any()
