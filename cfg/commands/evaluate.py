@@ -78,9 +78,9 @@ def main(args: Sequence[str]) -> None:
     else:
         measures = evaluate_skills(given)
         table = measures_table(measures, str(given.run))
-    Console().print(table)
     if given.json:
         write_json(given.json, measures)
+    Console().print(table)
 
 
 def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
