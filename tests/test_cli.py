@@ -139,7 +139,7 @@ def test_bad_values_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: P
     line = error_line(capsys, "pretrain", "tiny", "--out", str(tmp_path), "--env.num-envs", "many")
     assert "--env.num-envs" in line
     assert "--out" in error_line(capsys, "pretrain", "tiny")
-    assert "expected at least one" in error_line(capsys, "render", str(tmp_path))
+    assert "got none of --out, --strip and --motions; expected at least one" in error_line(capsys, "render", str(tmp_path))
 
 
 def test_missing_things_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: Path, clips_dir: Path) -> None:

@@ -168,6 +168,8 @@ def write_dataset(args: DatasetArgs) -> None:
 def export(args: ExportArgs) -> None:
     if args.to not in FORMATS_OUT:
         raise ValueError(f"run.py motions export: --to: got {args.to!r}; expected one of: {', '.join(FORMATS_OUT)}")
+    if Path(args.clip).is_dir():
+        raise ValueError(f"run.py motions export: got folder {args.clip}; expected a clip. What a run's characters do: run.py render {args.clip} --motions FOLDER")
     clip = find_clip(args.clip, args.clips_dir)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     print(f"wrote {bvh.save(clip, load_character(args.character).skeleton, args.out)}: {clip.num_frames} frames, y up, facing +z, centimetres")

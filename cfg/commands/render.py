@@ -1,4 +1,4 @@
-"""``run.py render``: pictures of what was trained."""
+"""``run.py render``: pictures, and motion files, of what was trained."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.progress import track
 
 from ase.run_folder import CONTROLLER
 from cfg.cli import parse
+from cfg.rollouts import write_rollouts
 from cfg.task_wiring import load_controller
 from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents
 from envs.character import Character
@@ -23,12 +24,13 @@ from envs.resets import StartMix
 
 @dataclass(frozen=True)
 class RenderArgs:
-    """Renders what a run learned as a video, a strip of pictures, or both: skills side by side, or characters that pursue a task's targets.
+    """Shows what a run learned as a video, a strip of pictures, or motion files for an animation program: skills side by side, or characters that pursue a task's targets.
 
     Attributes:
         run: folder that pretrain or train-task wrote, or one that the suite ships, such as ase/pretrained/locomotion.
         out: video file (.mp4).
         strip: picture file (.png) with one row of frames a character.
+        motions: folder for each character's motion, as a clip (.npz) and as BVH; no picture is drawn for it.
         latents: skills: how many latents side by side. characters: controller: how many characters.
         seconds: length.
         size: pixels of one character's square.
@@ -42,6 +44,7 @@ class RenderArgs:
     run: tyro.conf.Positional[Path]
     out: Path | None = None
     strip: Path | None = None
+    motions: Path | None = None
     latents: int = 6
     characters: int = 4
     skills: tuple[str, ...] = ()
@@ -55,9 +58,12 @@ class RenderArgs:
 
 def main(args: Sequence[str]) -> None:
     given = parse(RenderArgs, args, "run.py render")
-    if given.out is None and given.strip is None:
-        raise ValueError("run.py render: got neither --out nor --strip; expected at least one")
-    character, recording, captions = record_controller(given) if (given.run / CONTROLLER).is_file() else record(given)
+    if given.out is None and given.strip is None and given.motions is None:
+        raise ValueError("run.py render: got none of --out, --strip and --motions; expected at least one")
+    character, recording, names, captions = record_controller(given) if (given.run / CONTROLLER).is_file() else record(given)
+    if given.motions:
+        write_rollouts(given.motions, recording.qpos, recording.fps, character, names, given.run)
+        print(f"wrote {', '.join(names)} to {given.motions}, each as .npz and .bvh: {len(recording.qpos)} frames at {recording.fps:g} Hz")
     if given.out:
         renderer = make_renderer(character, given.size, given.size)
         columns = next(c for c in (1, 2, 3, 4) if c * c >= len(captions) or c == 4)
@@ -74,19 +80,19 @@ def main(args: Sequence[str]) -> None:
         renderer.close()
 
 
-def record(given: RenderArgs) -> tuple[Character, SkillRecording, list[str]]:
-    """Skills of a run, each under a latent of its own, with captions."""
+def record(given: RenderArgs) -> tuple[Character, SkillRecording, list[str], list[str]]:
+    """Skills of a run, each under a latent of its own, with their names and captions."""
     config, tree = load_skills(given.run, given.clips_dir)
     config = replace(config, device="cpu", physics="cpu")  # a few characters
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
     named = latents_of(given.skills, learner, library, given.run) if given.skills else random_latents(config, given.latents, given.seed)
     recording, captions, _ = act_out(config, character, library, learner, named, given.seconds, given.seed, given.clip)
-    return character, recording, captions
+    return character, recording, list(named), captions
 
 
-def record_controller(given: RenderArgs) -> tuple[Character, TaskRecording, list[str]]:
-    """A controller's characters, each with targets of its own, with captions."""
+def record_controller(given: RenderArgs) -> tuple[Character, TaskRecording, list[str], list[str]]:
+    """A controller's characters, each with targets of its own, with their names and captions."""
     for name, value in (("clip", given.clip), ("skills", " ".join(given.skills))):
         if value:
             raise ValueError(f"run.py render: --{name}: got {value} for a task controller; expected it only for skills")
@@ -94,4 +100,6 @@ def record_controller(given: RenderArgs) -> tuple[Character, TaskRecording, list
     env = world.make_env(given.characters, given.seed, StartMix(clip=0, default=1), episode_length_s=100 * given.seconds)
     recording = record_task(env, act, given.seconds)
     numbers = zip(recording.normalized_return.tolist(), recording.fell.tolist(), strict=True)
-    return world.character, recording, [f"{world.config.task}: return {value:.2f}{', fell' if fell else ''}" for value, fell in numbers]
+    task = world.config.task
+    names, captions = [f"{task} {k}" for k in range(given.characters)], [f"{task}: return {value:.2f}{', fell' if fell else ''}" for value, fell in numbers]
+    return world.character, recording, names, captions

@@ -18,6 +18,7 @@ from motions.formats.files import read_text
 from motions.formats.orient import MAX_JOINTS, Raw, normalise
 from motions.rotations import quat_log, quat_mul, quat_to_mat
 from motions.skeleton import Skeleton
+from motions.skeleton_map import REQUIRED
 from motions.source_motion import SourceMotion, world_poses
 
 END = "_end"  # ends the name of an End Site
@@ -54,12 +55,13 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "", 
     offsets = np.array(tree.offsets)
     local, moves, moved = _pose(tree, values, offsets)
     notes += moved
-    if len(values) > 2 and _is_rest(local):
+    ours = set(REQUIRED) <= set(tree.names)  # joints named after bodies, as `save` does: neither a rest pose before the take nor another up in the world
+    if len(values) > 2 and not ours and _is_rest(local):
         local, moves = local[1:], moves[1:]
         notes.append("frame 0: a rest pose before the take, left out")
     offsets = moves.mean(0) if moved else offsets
     world = world_poses(tree.parents, moves, moves[:, 0], local)[0]
-    raw = Raw(name or path.stem, tree.names, tree.parents, offsets, fps, moves[:, 0], local, world, tuple(notes), source or path.name, license)
+    raw = Raw(name or path.stem, tree.names, tree.parents, offsets, fps, moves[:, 0], local, world, tuple(notes), source or path.name, license, keeps_up=ours)
     return normalise(raw, up, scale, forward)
 
 

@@ -44,6 +44,7 @@ class Raw:
     default_up: str = "y"  # of a rest pose that does not say
     usual_up: str = ""  # of the format's world, where that is not its rest pose's
     default_forward: str = "z"
+    keeps_up: bool = False  # the rest pose's up is the world's, even of one who lies still
 
 
 def normalise(raw: Raw, up: str = "", scale: float = 0.0, forward: str = "", known_scale: float = 0.0) -> SourceMotion:
@@ -157,7 +158,7 @@ def _up(raw: Raw, rest: np.ndarray, world: np.ndarray, at: dict[str, int], given
     world_up, why = rest_up, "feet to head of the rest pose" if standing is not None else "assumed"
     if raw.usual_up:
         world_up, why = AXES[raw.usual_up], "the format's"
-    if moving is not None and np.linalg.norm(moving) > 0:
+    if moving is not None and np.linalg.norm(moving) > 0 and not raw.keeps_up:
         seen = AXES[axis_name(moving)]
         clear = abs(moving @ seen) > 0.8 * np.linalg.norm(moving)
         if not np.allclose(seen, world_up) and clear and float((world @ seen).min(1).std()) < 0.5 * float((world @ world_up).min(1).std()):
