@@ -38,8 +38,6 @@ class StyleConfig:
     logit_decay, weight_decay: weights of the squared norms of the logit layer and of all discriminator layers.
     input_noise: deviation of Gaussian noise on normalised windows, agent and demo alike, while training; takes exploration jitter away as a cue.
     conditional: the discriminator is told which clip a latent stands for, so that playing another clip is no success (only with ``latents.clip_share``).
-    mismatched_share: share of what a conditional discriminator learns to refuse that is windows of the clips, asked for as another clip than they are of. Without it, it learns
-        what is real and hardly which clip it is.
     judge_noise_free: train the discriminator on the agent's noise-free windows only, so that exploration noise is never evidence against the agent.
     replay_size, replay_push: windows kept, and windows pushed an iteration.
     style_scale: reward scale. style_weight, skill_weight: weights in the reward of a control step.
@@ -58,7 +56,6 @@ class StyleConfig:
     weight_decay: float = 1e-4
     input_noise: float = 0.1
     conditional: bool = False
-    mismatched_share: float = 0.0
     judge_noise_free: bool = False
     replay_size: int = 32768
     replay_push: int = 1024
@@ -67,10 +64,6 @@ class StyleConfig:
     skill_weight: float = 0.1
     skill_weight_first: float = 0.0
     skill_ramp_samples: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.mismatched_share < 1:
-            raise ValueError(f"style: mismatched_share: got {self.mismatched_share:g}; expected at least 0 and less than 1")
 
     def skill_weight_at(self, samples: int) -> float:
         """The weight of the skill reward after ``samples`` control steps."""
@@ -193,22 +186,18 @@ def style_update(
     clips = style.clips_of(z)
     style.replay.push_from(windows, judged, config.replay_push, generator, clips)
     teachable = agree(len(taught) > 0, device)  # all ranks step, or none
-    others = int(config.mismatched_share * config.batch_size) if style.conditional and len(style.pace) > 1 else 0
-    half = (config.batch_size - others) // 2 if len(style.replay) else 0
+    half = config.batch_size // 2 if len(style.replay) else 0
     totals: dict[str, Tensor] = {}
     for _ in range(config.updates):
         noise = config.input_noise * torch.randn((config.batch_size, style.window_dim), generator=generator, device=device)  # one draw serves all three
-        rows = pick(pool, config.batch_size - others - half)
+        rows = pick(pool, config.batch_size - half)
         agent_windows, agent_clips = windows[rows], None if clips is None else clips[rows]
         if half:
             past_windows, past_clips = style.replay.sample(half, generator)
             agent_windows = torch.cat((agent_windows, past_windows))
             agent_clips = None if agent_clips is None else torch.cat((agent_clips, past_clips))
-        demo_windows, demo_clips = demos.sample_named(config.batch_size, generator)
-        if others and agent_clips is not None:
-            agent_windows = torch.cat((agent_windows, demo_windows[:others]))
-            agent_clips = torch.cat((agent_clips, other_clips(demo_clips[:others], len(style.pace), generator)))
         agent = style.in_pace(flat(agent_windows), agent_clips) + noise
+        demo_windows, demo_clips = demos.sample_named(config.batch_size, generator)
         asked = demo_clips if style.conditional else None
         demo = (style.in_pace(flat(demo_windows), asked) + noise).requires_grad_()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -240,11 +229,6 @@ def style_update(
         for key, number in logs.items():
             totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
     return {f"style/{key}": float(total) / config.updates for key, total in totals.items()}
-
-
-def other_clips(clips: Tensor, num_clips: int, generator: torch.Generator) -> Tensor:
-    """For each of ``clips [n]`` another of ``num_clips``, all alike probable."""
-    return (clips + torch.randint(1, num_clips, clips.shape, generator=generator, device=clips.device)) % num_clips
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

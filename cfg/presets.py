@@ -70,7 +70,6 @@ def locomotion() -> RunConfig:
                 batch_size=1024,
                 encoder_lr=3e-4,
                 conditional=True,
-                mismatched_share=0.25,
                 judge_noise_free=True,
                 skill_weight=0.3,
                 skill_weight_first=0.15,

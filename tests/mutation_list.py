@@ -263,7 +263,4 @@ MUTATIONS = [
     Mutation("ase/by_clip.py", "round(1.0 / control_dt), None", "None, None", BY_CLIP),
     Mutation("ase/by_clip.py", "standing = mine & on_feet.any(0)", "standing = mine", BY_CLIP),
     Mutation("envs/task_env.py", "self._steps + (~self.over).sum()", "self._steps + len(self.over)", "tests/envs/test_skill_env.py"),
-    Mutation("ase/style.py", "torch.randint(1, num_clips, clips.shape", "torch.randint(0, num_clips, clips.shape", STYLE),
-    Mutation("ase/style.py", "config.batch_size - others - half", "config.batch_size - half", STYLE),
-    Mutation("ase/style.py", "other_clips(demo_clips[:others], len(style.pace), generator)", "demo_clips[:others]", STYLE),
 ]

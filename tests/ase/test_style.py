@@ -8,7 +8,7 @@ import torch
 from ase.anchors import Anchors
 from ase.latents import sample_latents
 from ase.rewards import style_reward
-from ase.style import Style, StyleConfig, other_clips, style_update
+from ase.style import Style, StyleConfig, style_update
 from tests.ase.toys import Demonstrations, log_of
 
 WINDOW = (2, 3)
@@ -295,51 +295,3 @@ def test_training_judges_both_sides_in_pace_and_the_encoder_in_none():
         torch.testing.assert_close(x, value / style.pace[cells])
         assert 0 < cells.float().mean() < 1
     assert [set(x.tolist()) for x in shown[:2]] == [{4.0}, {8.0}]
-
-
-def test_another_clip_is_never_the_same_and_every_other_is_as_probable():
-    clips = torch.arange(12_000) % 4
-    other = other_clips(clips, 4, torch.Generator().manual_seed(0))
-    assert (other != clips).all()
-    counts = torch.stack([other[clips == k].bincount(minlength=4) for k in range(4)]) / 3000
-    torch.testing.assert_close(counts, (1 - torch.eye(4)) / 3, rtol=0, atol=0.04)
-
-
-def test_clips_asked_for_as_another_are_refused():
-    """Two clips and an agent unlike both. Without the others' clips among what is refused, the discriminator takes either clip for the one that is asked for."""
-    clips = torch.arange(600) % 2
-    demos = Demonstrations(torch.where(clips[:, None, None] == 0, gaussian(1.0, 600), gaussian(-1.0, 600, seed=5)))
-    demos.clips = clips
-    anchors, yes = Anchors(torch.tensor([-1, -1]), 4), torch.ones(600, dtype=torch.bool)
-    agent, ratio = torch.cat((gaussian(1.0, 300)[:, :, :2], gaussian(1.0, 300)[:, :, :1] + 6.0), dim=-1).repeat(2, 1, 1), {}
-    for share in (0.0, 0.3):
-        style = make_style(latent_dim=4, anchors=anchors, conditional=True, mismatched_share=share)
-        for _ in range(30):
-            style_update(style, log_of(agent), anchors.points[clips], yes, yes, demos, torch.Generator().manual_seed(1), bf16=False)
-        shown = demos.windows[clips == 0]
-        own, other = (style.rewards(shown, anchors.points[[k]].expand(len(shown), -1))[0].mean().item() for k in (0, 1))
-        ratio[share] = own / other
-    assert ratio[0.0] < 1.8, ratio
-    assert ratio[0.3] > 2.2, ratio
-
-
-def test_what_is_refused_is_as_much_as_before_and_the_share_is_of_the_clips():
-    anchors, yes = Anchors(torch.tensor([-1, -1]), 4), torch.ones(100, dtype=torch.bool)
-    style = make_style(latent_dim=4, anchors=anchors, conditional=True, replay_push=100, input_noise=0.0, mismatched_share=0.25)
-    clips = torch.arange(100) % 2
-    demos = Demonstrations(torch.where(clips[:, None, None] == 0, 2.0, 3.0).expand(100, *WINDOW))
-    demos.clips = clips
-    style.normalizer.forward = lambda frames: frames
-    seen, judge = [], style.discriminator.forward
-    style.discriminator.forward = lambda x, asked=None: seen.append((x.detach()[:, 0], anchors.cell(asked))) or judge(x, asked)
-    style_update(style, log_of(torch.zeros(100, *WINDOW)), anchors.points[clips], yes, yes, demos, torch.Generator().manual_seed(0), bf16=False)
-    refused, asked = seen[0]
-    assert len(refused) == len(seen[1][0]) == 128
-    assert (refused[:96] == 0).all()
-    assert (refused[96:] == 3 - asked[96:]).all(), "the first clip (2) asked for as the second (1), and the other way round"
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.0])
-def test_a_mismatched_share_out_of_range_is_refused(value):
-    with pytest.raises(ValueError, match=f"style: mismatched_share: got {value:g}; expected at least 0 and less than 1"):
-        make_style(mismatched_share=value)
