@@ -171,7 +171,8 @@ class HumanoidEnv:
     def reseed(self, seed: int) -> None:
         """Makes all that follows a full reset depend on ``seed`` alone."""
         self.generator.manual_seed(seed)
-        self.starts.clear()
+        self.starts.forget()
+        self.episode_step, self.fallen = torch.zeros_like(self.episode_step), torch.zeros_like(self.fallen)  # how the last episodes ended is forgotten, too
 
     def _begin(self, ids: Tensor, starts: Starts, move: bool = True) -> None:
         """Starts episodes in ``ids [n]``; without ``move`` physics goes on from where it is. What the last `Step` returned keeps its values."""

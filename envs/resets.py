@@ -152,6 +152,11 @@ class StartBank:
         self._store: Starts | None = None
         self._next, self._drawn_from, self._drawn_for = 0, self.generator.get_state(), self.failure.clone()
 
+    def forget(self) -> None:
+        """Forgets which clips are hard, and the starts in store."""
+        self.failure = torch.ones_like(self.failure)
+        self.clear()
+
     def learn(self, clip_ids: Tensor, failed: Tensor) -> None:
         """Takes note of episodes that began on ``clip_ids [n]`` (`NO_CLIP` is left out) and whether they soon ended in a fall, ``failed [n]``."""
         known = clip_ids >= 0

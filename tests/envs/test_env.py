@@ -308,6 +308,23 @@ def test_the_same_seed_gives_the_same_episodes(character, library):
     assert not torch.equal(run(1), run(2))
 
 
+def test_after_reseeding_the_past_does_not_matter(character, library):
+    """Not even which clips were hard, and who lay on the floor."""
+    env = make_env(character, library, 16, episode_length_s=0.5, start=StartMix(clip=0.9, default=0.1, hard_share=0.9, recovery=0.5))
+
+    def run(steps):
+        env.reseed(3)
+        rows = [env.reset()]
+        for k in range(steps):
+            step = env.step(actions(16, k, size=3.0))
+            rows.append(env.reset(step.done.nonzero().squeeze(-1)))
+        return torch.stack(rows)
+
+    first = run(60)
+    assert (env.starts.failure != 1).any(), "something was learned about the clips"
+    assert torch.equal(run(60), first)
+
+
 def test_steps_of_the_configuration():
     config = EnvConfig(sim_dt=1 / 240, control_dt=1 / 30, episode_length_s=10.0)
     assert config.num_substeps == 8
