@@ -29,6 +29,7 @@ class ImportArgs:
         files: files or folders. character: who is to move. out: folder for the clips.
         up: axis of the file that points up (z, y; with a minus: --up=-y). forward: axis that the file's rest pose faces. scale: metres in a unit of the file.
             Each is found out where not given, and reported.
+        take: name or number of one of several motions in a file (glTF, loco-mujoco); the first if not given.
         fps: frames a second, for formats that do not say. asf: skeleton of AMC files, if not beside them.
         map: skeleton map, a name in cfg/skeletons or a .yaml file; the one that fits if not given.
         method: auto, copy or ik. rate: frames a second of the clip; the source's if 0. loop: none or wrap.
@@ -42,6 +43,7 @@ class ImportArgs:
     up: str = ""
     forward: str = ""
     scale: float = 0.0
+    take: str = ""
     fps: float = 0.0
     asf: str = ""
     map: str = ""
@@ -109,7 +111,7 @@ def import_file(path: Path, args: ImportArgs, character: Character) -> tuple[Cli
     Raises:
         ValueError: what the reader, the skeleton map or the retargeting refuses.
     """
-    given: dict[str, Any] = {"up": args.up, "forward": args.forward, "scale": args.scale, "fps": args.fps, "asf": args.asf}
+    given: dict[str, Any] = {"up": args.up, "forward": args.forward, "scale": args.scale, "fps": args.fps, "asf": args.asf, "take": args.take}
     kind = detect(path)
     motion = read(path, **given)
     terms = args.license or motion.license or _terms(path)

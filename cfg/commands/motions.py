@@ -100,7 +100,7 @@ class RenderArgs:
 
     Attributes:
         clips: names in the clips folder, or clip files. out: video file (.mp4). strip: picture file (.png) with a row a clip.
-        source: motion files of any format, one a clip. up, forward, scale: for reading them, as for import.
+        source: motion files of any format, one a clip. up, forward, scale, take: for reading them, as for import.
         clips_dir: folder of the clips. character: who moves. size: pixels of one square.
     """
 
@@ -111,6 +111,7 @@ class RenderArgs:
     up: str = ""
     forward: str = ""
     scale: float = 0.0
+    take: str = ""
     clips_dir: Path = Path("clips")
     character: str = OWN
     size: int = 400
@@ -207,7 +208,7 @@ def render(args: RenderArgs) -> None:
 
 
 def _source(path: Path, args: RenderArgs) -> SourceMotion:
-    motion = read(path, up=args.up, forward=args.forward, scale=args.scale)
+    motion = read(path, up=args.up, forward=args.forward, scale=args.scale, take=args.take)
     return motion if isinstance(motion, SourceMotion) else from_clip(motion, load_character(OWN).skeleton)
 
 

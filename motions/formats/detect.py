@@ -25,6 +25,7 @@ FORMATS = {
     "loco_mujoco": "loco-mujoco (.npz)",
     "beyondmimic": "BeyondMimic or mjlab (.npz)",
     "c3d": "C3D markers",
+    "gltf": "glTF 2.0 (.glb, .gltf)",
     "keypoints": "key points (.npy, .npz, MuJoCo MPC's .xml)",
     "clip": "this suite's clip (.npz)",
 }
@@ -49,8 +50,6 @@ def detect(path: str | Path) -> str:
     ending, text = path.suffix.lower(), head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"Kaydara FBX") or ending == ".fbx":
         raise ValueError(f"{path}: FBX is not read: {CONVERT.format('FBX')}")
-    if head.startswith(b"glTF") or ending == ".gltf":
-        raise ValueError(f"{path}: glTF is not read: {CONVERT.format('glTF 2.0')}")
     if ending == ".asf":
         raise NoMotionError(f"{path}: a skeleton without motion; expected the .amc file that goes with it")
     if head.startswith(b"PK"):
@@ -61,6 +60,7 @@ def detect(path: str | Path) -> str:
         "bvh": text[:9].upper() == b"HIERARCHY" or ending == ".bvh",
         "asfamc": ending == ".amc" or b":FULLY-SPECIFIED" in head.upper(),
         "c3d": ending == ".c3d" or (head[1:2] == b"\x50" and head[:1] == b"\x02"),
+        "gltf": head.startswith(b"glTF") or ending in (".glb", ".gltf"),
         "deepmimic": text.startswith(b"{") and (b'"Frames"' in head or ending == ".txt"),
         "mimickit": ending in (".pkl", ".pickle") or (head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")),
         "keypoints": ending == ".xml" and b"<mujoco" in text,

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MAX_BYTES = 512 * 2**20  # of a file, and of an array in one
+MAX_NAME = 200  # characters
 ALLOWED = (
     *("collections.OrderedDict", "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar"),
     *("numpy._core.numeric._frombuffer", "_codecs.encode"),
@@ -155,6 +156,11 @@ def _array(file: BinaryIO, size: int) -> Any:
     return array.reshape(shape, order="F" if fortran else "C").copy()
 
 
+def printable(text: str) -> str:
+    """A name from a file, fit for messages: one line without control characters, not endless."""
+    return "".join(c if c.isprintable() else "_" for c in text[:MAX_NAME])
+
+
 def numbers(path: Path, data: dict[str, Any], field: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """The field of a file as float64 with a shape in which None is any length; with shape ``()`` one number however it is wrapped.
 
@@ -183,4 +189,4 @@ def strings(path: Path, data: dict[str, Any], field: str) -> list[str]:
     items = [v.decode("latin-1") if isinstance(v, bytes) else v for v in items] if items else []
     if not items or not all(isinstance(v, str) for v in items):
         raise ValueError(f"{path}: {field}: got {type(value).__name__}; expected a list of names. Available: {', '.join(map(str, data)) or 'none'}")
-    return items
+    return [printable(name) for name in items]

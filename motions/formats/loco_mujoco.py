@@ -9,6 +9,7 @@ import numpy as np
 
 from motions.formats.files import numbers, read_npz, strings
 from motions.formats.robot import body_motion
+from motions.formats.takes import choose_take
 from motions.source_motion import SourceMotion
 
 
@@ -16,11 +17,11 @@ def looks_like(data: dict[str, Any]) -> bool:
     return "qpos" in data and "split_points" in data
 
 
-def load(path: str | Path, name: str = "", source: str = "", license: str = "", up: str = "", scale: float = 0.0, forward: str = "", take: int = 0) -> SourceMotion:
+def load(path: str | Path, name: str = "", source: str = "", license: str = "", up: str = "", scale: float = 0.0, forward: str = "", take: str = "") -> SourceMotion:
     """Reads one take of a loco-mujoco trajectory file.
 
     Args:
-        up, forward, scale: as for `motions.formats.bvh.load`. take: which of several that one file holds.
+        up, forward, scale: as for `motions.formats.bvh.load`. take: number of one of several, from 0 on.
 
     Raises:
         ValueError: unreadable, a field that is missing or of the wrong shape, or no such take; names file and field.
@@ -34,12 +35,13 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "", 
     pos, quat = numbers(path, data, "xpos", (None, None, 3)), numbers(path, data, "xquat", (None, None, 4))
     names, fps = strings(path, data, "body_names"), float(numbers(path, data, "frequency", ()))
     splits = numbers(path, data, "split_points", (None,)).astype(int)
-    if len(splits) < 2 or (np.diff(splits) < 0).any() or splits[0] < 0 or splits[-1] > len(pos) or not 0 <= take < len(splits) - 1:
-        raise ValueError(f"{path}: take {take}: got split points {splits[:6].tolist()} of {len(pos)} frames; expected rising ones with at least {take + 1} takes")
+    if len(splits) < 2 or (np.diff(splits) < 0).any() or splits[0] < 0 or splits[-1] > len(pos):
+        raise ValueError(f"{path}: split_points: got {splits[:6].tolist()} of {len(pos)} frames; expected at least two rising ones")
+    chosen = choose_take(path, take, [str(k) for k in range(len(splits) - 1)])
     notes = [f"rate: {fps:g} Hz (frequency)"]
     if len(splits) > 2:
-        notes.append(f"takes: {len(splits) - 1} in the file; take {take} is read")
-    part, bodies = slice(splits[take], splits[take + 1]), slice(None)
+        notes.append(f"takes: {len(splits) - 1} in the file; take {chosen} is read")
+    part, bodies = slice(splits[chosen], splits[chosen + 1]), slice(None)
     if names and names[0] == "world" and pos.shape[1:2] == quat.shape[1:2] == (len(names),):
         names, bodies = names[1:], slice(1, None)
     return body_motion(str(path), names, pos[part, bodies], quat[part, bodies], fps, tuple(notes), (name or path.stem, source or path.name, license), (up, scale, forward))
