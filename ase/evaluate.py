@@ -76,7 +76,7 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
 
     Returns:
         JSON-able measures: ``fall_rate`` (share of rollouts), ``speed_m_s`` and ``turn_rad_s`` (min, mean, max, per_latent), ``style_reward`` (mean, unweighted),
-        ``retrieval_top1`` (among 16; absent latents: null), ``clip_coverage`` (share of clips that at least a quarter of some latent's seconds are nearest to; a
+        ``likeness`` (the same whatever clip was asked for, as a controller's ``style_reward`` is measured), ``retrieval_top1`` (among 16; absent latents: null), ``clip_coverage`` (share of clips that at least a quarter of some latent's seconds are nearest to; a
         second's clip is the one whose windows are nearest to its windows on average, features scaled by their deviation in the clips), ``clips`` (per clip:
         covered, the best latent's share, share of all seconds), ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
     """
@@ -113,6 +113,7 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
         "speed_m_s": _per_latent(planar_speed(rolled.pose, rolled.alive, control_dt), owner, num_latents),
         "turn_rad_s": _per_latent(turn_rate(rolled.pose, rolled.alive, control_dt), owner, num_latents),
         "style_reward": float(style.mean()),
+        "likeness": float(learner.style.likeness(rolled.windows).mean()),
         "clips": {
             name: {"covered": bool(covered[k]), "best_share": round(float(shares[:, k].max()), 4), "share": round(float(overall[k]), 4)} for k, name in enumerate(demos.clip_names)
         },

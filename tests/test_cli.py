@@ -59,7 +59,7 @@ def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "e.json"
     assert run.main(["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "1"]) == 0
     measures = json.loads(out.read_text())
-    assert set(measures) >= {"fall_rate", "clip_coverage", "retrieval_top1", "speed_m_s", "style_reward", "diverged", "num_latents", "seconds", "seed"}
+    assert set(measures) >= {"fall_rate", "clip_coverage", "retrieval_top1", "speed_m_s", "style_reward", "likeness", "diverged", "num_latents", "seconds", "seed"}
     assert set(measures["speed_m_s"]) == {"min", "mean", "max", "per_latent"}
     assert len(measures["speed_m_s"]["per_latent"]) == measures["num_latents"] == 16
     assert 0 <= measures["fall_rate"] <= 1
