@@ -76,9 +76,10 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
 
     Returns:
         JSON-able measures: ``fall_rate`` (share of rollouts), ``speed_m_s`` and ``turn_rad_s`` (min, mean, max, per_latent), ``style_reward`` (mean, unweighted),
-        ``likeness`` (the same whatever clip was asked for, as a controller's ``style_reward`` is measured), ``retrieval_top1`` (among 16;
-        absent latents: null), ``clip_coverage`` (share of clips that at least a quarter of some latent's seconds are nearest to; a second's clip is the one whose windows are nearest to its windows on average, features scaled by their deviation in the clips), ``clips`` (per clip:
-        covered, the best latent's share, share of all seconds), ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
+        ``likeness`` (the same whatever clip was asked for, as a controller's ``style_reward`` is measured), ``retrieval_top1`` (among 16; absent latents: null),
+        ``clip_coverage`` (share of clips that at least a quarter of some latent's seconds are nearest to; a second's clip is the one whose windows are nearest to its
+        windows on average, features scaled by their deviation in the clips), ``clips`` (per clip: covered, the best latent's share, share of all seconds), ``diverged``,
+        ``num_latents``, ``replicas``, ``seconds``, ``seed``.
     """
     generator = torch.Generator(env.device).manual_seed(seed)
     z_dim = learner.config.latents.dim
