@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,7 @@ def import_files(args: ImportArgs, report: Callable[[str], None] = print) -> lis
                 line = str(error).splitlines()[0]
                 report(f"failed: {line if path.name in line else f'{path}: {line}'}")
         else:
+            clip = replace(clip, name=_file_name(clip.name))
             clip = replace(clip, name=clip.name if clip.name not in written else f"{path.parent.name}_{clip.name}")
             written[clip.name] = _save(clip, args.out, text, report)
     if len(found) == 1 and failed:
@@ -94,6 +96,11 @@ def import_files(args: ImportArgs, report: Callable[[str], None] = print) -> lis
         names = ", ".join(path.name for path, _ in failed[:8]) + (", ..." if len(failed) > 8 else "")
         raise ValueError(f"run.py motions import: {len(failed)} of {total} files failed: {names}")
     return list(written.values())
+
+
+def _file_name(name: str) -> str:
+    """A clip's name, which may come from a file that nobody vouches for, as the name of a file in the folder of clips."""
+    return re.sub(r"[/\\\0]", "_", name).lstrip(".")[:100] or "clip"
 
 
 def _save(clip: Clip, folder: Path, text: str, report: Callable[[str], None]) -> Path:

@@ -6,8 +6,6 @@ what has none (NaN, ragged or missing arrays, impossible rates), naming file, fi
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motions.formats.files import MAX_VALUE, printable, read_npz
 from motions.rotations import make_continuous
 from motions.skeleton import Skeleton
 
 LOOP_MODES = ("none", "wrap")
 MIRROR = "_mirror"  # ends the name of a mirrored clip
 MIN_FPS, MAX_FPS = 5.0, 1000.0
+MAX_TEXT = 2000  # characters of a source or licence
 MAX_NORM_ERROR = 0.5  # some published clips store quaternions off by 0.42; beyond this it is not a rotation
 
 
@@ -98,10 +98,12 @@ class Clip:
             near = sorted(p.stem for p in path.parent.glob("*.npz")) if path.parent.is_dir() else []
             raise ValueError(f"clip file {path}: not found. Available in its folder: {', '.join(near) or 'none'}")
         try:
-            with np.load(path, allow_pickle=False) as data:
-                values = {key: data[key] for key in data.files}
-        except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, TypeError) as error:
-            raise ValueError(f"clip file {path}: not a readable plain .npz ({error})") from None
+            values = read_npz(path, "a readable plain .npz")
+        except ValueError as error:
+            raise ValueError(f"clip file {error}") from None
+        pickled = next((key for key, value in values.items() if not isinstance(value, np.ndarray)), None)
+        if pickled is not None:
+            raise ValueError(f"clip file {path}: not a readable plain .npz: {pickled} is pickled; expected arrays")
         wanted = ("fps", "loop", "root_pos", "root_quat", "joint_names", "joint_quat")
         missing = [key for key in wanted if key not in values]
         if missing:
@@ -109,15 +111,15 @@ class Clip:
         if values["fps"].size != 1 or values["fps"].dtype.kind not in "fiu":
             raise ValueError(f"clip file {path}: fps: got {values['fps'].tolist()!r}; expected one number")
         return make_clip(
-            name=str(values.get("name", path.stem)),
+            name=printable(str(values.get("name", path.stem))),
             fps=values["fps"].item(),
-            loop=str(values["loop"]),
+            loop=printable(str(values["loop"])),
             root_pos=values["root_pos"],
             root_quat=values["root_quat"],
-            joint_names=tuple(str(n) for n in values["joint_names"].reshape(-1)),
+            joint_names=tuple(printable(str(n)) for n in values["joint_names"].reshape(-1)),
             joint_quat=values["joint_quat"],
-            source=str(values.get("source", "")),
-            license=str(values.get("license", "")),
+            source=printable(str(values.get("source", "")), MAX_TEXT),
+            license=printable(str(values.get("license", "")), MAX_TEXT),
             where=str(path),
         )
 
@@ -144,7 +146,7 @@ def make_clip(*, name: str, fps: float, loop: str, root_pos, root_quat, joint_na
         if array.dtype.kind not in "fiu" or array.ndim != 1 + len(tail) or array.shape[1:] != tail:
             raise ValueError(f"{where}: {field}: got shape {array.shape} of {array.dtype}; expected [T, {', '.join(map(str, tail))}] of numbers")
         array = array.astype(np.float64)
-        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        bad = ~(np.abs(array.reshape(len(array), -1)) < MAX_VALUE).all(axis=1)
         if bad.any():
             raise ValueError(f"{where}: {field}: frame {int(bad.argmax())} holds NaN or infinity; expected finite numbers")
         arrays[field] = array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,17 @@ def test_a_folder_goes_on_over_bad_files_and_passes_over_others(tmp_path, gait, 
     assert lines[0].startswith(f"failed: {folder}/bad.bvh: hierarchy: got 0 open braces, 0 joints")
     assert lines[1].endswith(f"  replaced {tmp_path}/out/gait.npz")
     assert lines[-1] == f"2 of 3 motions imported to {tmp_path}/out; 2 files of other kinds passed over"
+
+
+def test_a_clips_name_stays_in_the_folder(tmp_path, skeleton):
+    """A name from a file that nobody vouches for."""
+    clip = sine_gait(skeleton, duration_s=0.2)
+    written = []
+    for name in ("../../evil", "/tmp/evil\\x", "...", "a\nb" + "c" * 300):
+        replace(clip, name=name).save(tmp_path / "take.npz")
+        written += import_files(ImportArgs(files=(tmp_path / "take.npz",), out=tmp_path / "out"), lambda line: None)
+    assert [p.name for p in written] == ["_.._evil.npz", "_tmp_evil_x.npz", "clip.npz", "a_b" + "c" * 77 + ".npz"]
+    assert {p.parent for p in written} == {tmp_path / "out"}
 
 
 def test_two_takes_of_one_name_keep_apart(tmp_path):

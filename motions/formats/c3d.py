@@ -20,13 +20,16 @@ from motions.source_motion import SourceMotion
 UNITS = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
 NEEDED = ("LASI", "RASI", "LKNE", "RKNE", "LANK", "RANK", "LSHO", "RSHO", "LELB", "RELB")
 HALF_WIDTH_M = {"KNE": 0.05, "ANK": 0.035, "ELB": 0.04, "SHO": 0.0, "WR": 0.03}
-TIMEOUT_S = 120  # by the clock; processor time and memory are limited below
+TIMEOUT_S = 120  # by the clock; processor time and memory are limited below, by the file's size
 MAX_GAP_SHARE = 0.5  # of the frames in which a marker may be lost
 _CHILD = """
-import io, resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+import io, os, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (20, resource.RLIM_INFINITY))
 import ezc3d, numpy as np
-resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+size, base = os.path.getsize(sys.argv[1]), int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+seconds, memory = 2 + int(resource.getrusage(resource.RUSAGE_SELF).ru_utime) + size // 2**20, base + 2**29 + 16 * size
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 try:
     data = ezc3d.c3d(sys.argv[1])
     about, points = data["parameters"]["POINT"], data["data"]["points"]

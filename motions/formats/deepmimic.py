@@ -6,16 +6,16 @@ quaternions are ``wxyz``, knees and elbows single angles about +z. The format is
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from motions.clip import Clip, make_clip
+from motions.formats.files import read_json
 from motions.rotations import quat_slerp
 
-FRAME_SIZE = 44
+FRAME_SIZE, MAX_NUMBER = 44, 10**300
 # joint -> first column; knees and elbows hold one angle, the others a quaternion
 _COLUMNS = {
     "abdomen": 8,
@@ -42,14 +42,14 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "") 
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path, "a DeepMimic motion file")
         rows = data["Frames"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path}: not a DeepMimic motion file: {type(error).__name__} {error}; expected JSON with a list 'Frames'") from None
     if not isinstance(rows, list) or len(rows) < 2:
         raise ValueError(f"{path}: Frames: got {len(rows) if isinstance(rows, list) else type(rows).__name__}; expected a list of at least 2 frames")
     for k, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != FRAME_SIZE or not all(isinstance(v, int | float) for v in row):
+        if not isinstance(row, list) or len(row) != FRAME_SIZE or not all(isinstance(v, float) or (isinstance(v, int) and abs(v) < MAX_NUMBER) for v in row):
             size = len(row) if isinstance(row, list) else type(row).__name__
             raise ValueError(f"{path}: frame {k}: got {size} values; expected {FRAME_SIZE} numbers")
     frames = np.asarray(rows, dtype=np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 
 from motions.clip import Clip
 from motions.formats import beyondmimic, keypoints, loco_mujoco, smpl
-from motions.formats.files import NoMotionError
+from motions.formats.files import NoMotionError, printable
 from motions.source_motion import SourceMotion
 
 FORMATS = {
@@ -30,6 +30,7 @@ FORMATS = {
     "clip": "this suite's clip (.npz)",
 }
 ENDINGS = (".bvh", ".amc", ".npz", ".npy", ".pkl", ".pickle", ".c3d", ".glb", ".gltf", ".fbx")  # that claim a motion
+MAX_MESSAGE = 2000  # characters: a file may hold names of any length
 CONVERT = "convert it with Blender: File > Import > {}, then File > Export > Motion Capture (.bvh), and import that"
 
 
@@ -76,7 +77,7 @@ def _npz(path: Path) -> str:
     """The format of an ``.npz`` file, by the names of its arrays."""
     try:
         with zipfile.ZipFile(path) as archive:
-            fields = [name.removesuffix(".npy") for name in archive.namelist()]
+            fields = [printable(name.removesuffix(".npy")) for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise ValueError(f"{path}: not a readable .npz: {error}") from None
     have: dict[str, Any] = {field: np.empty((0, 0, 3)) for field in fields}
@@ -107,4 +108,7 @@ def read(path: str | Path, **overrides: Any) -> SourceMotion | Clip:
     for key, value in given.items():
         if key not in allowed:
             raise ValueError(f"{path}: {key}: got {value!r} for {FORMATS[kind]}, which leaves no choice of it. Available: {', '.join(allowed) or 'none'}")
-    return load(path, **given)
+    try:
+        return load(path, **given)
+    except ValueError as error:
+        raise type(error)(printable(str(error), MAX_MESSAGE)) from None

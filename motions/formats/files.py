@@ -11,18 +11,22 @@ import math
 import pickle
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 MAX_BYTES = 512 * 2**20  # of a file, and of an array in one
-MAX_NAME = 200  # characters
+MAX_VALUE = 1e30  # numbers beyond are as good as infinite: their squares soon would be
+MAX_NAME, MAX_MEMBERS = 80, 200  # characters of a name, arrays in an archive
+MAX_ITEMS, MAX_DEPTH = 50_000_000, 4  # of lists in a pickle or JSON that are to be an array
 ALLOWED = (
     *("collections.OrderedDict", "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar"),
     *("numpy._core.numeric._frombuffer", "_codecs.encode"),
 )
+TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
 BROKEN = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError),
     *(MemoryError, OverflowError, ImportError, NotImplementedError, RecursionError, SyntaxError, BufferError, TokenError),
@@ -33,8 +37,21 @@ class NoMotionError(ValueError):
     """A file that is no motion and does not claim to be one: a folder's import passes over it."""
 
 
-class ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds arrays and plain containers; everything else is refused before it is called."""
+def _shallow(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A pickle's instruction that builds a tuple, but none in a tuple in a tuple: as a key such a nest can take for ever, and arrays need none."""
+
+    def build(unpickler: Any) -> None:
+        load(unpickler)
+        if any(isinstance(inner, tuple) for part in unpickler.stack[-1] if isinstance(part, tuple) for inner in part):
+            raise pickle.UnpicklingError("pickled tuples in tuples in tuples: not allowed; expected arrays and plain containers")
+
+    return build
+
+
+class ArrayUnpickler(pickle._Unpickler):
+    """Rebuilds arrays and plain containers; everything else is refused before it is called. It derives from the unpickler written in Python, whose instructions can be changed."""
+
+    dispatch: ClassVar[dict[int, Callable]] = pickle._Unpickler.dispatch | {op[0]: _shallow(pickle._Unpickler.dispatch[op[0]]) for op in TUPLES}
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy.core.", "numpy._core.")  # its name before numpy 2
@@ -103,8 +120,7 @@ def read_pickle(path: Path, what: str) -> Any:
     """
     try:
         check_size(path)
-        with path.open("rb") as file:
-            return ArrayUnpickler(file).load()
+        return ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
     except BROKEN as error:
         raise ValueError(f"{path}: not {what}: {error}") from None
 
@@ -135,7 +151,9 @@ def read_npz(path: Path, what: str) -> dict[str, Any]:
             members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
             if sum(m.file_size for m in members) > MAX_BYTES:
                 raise ValueError(f"unpacks to {sum(m.file_size for m in members) / 2**20:.0f} MiB; expected at most {MAX_BYTES / 2**20:.0f} MiB")
-            return {m.filename.removesuffix(".npy"): _array(io.BytesIO(archive.read(m)), m.file_size) for m in members}
+            if len(members) > MAX_MEMBERS:
+                raise ValueError(f"holds {len(members)} arrays; expected at most {MAX_MEMBERS}")
+            return {printable(m.filename.removesuffix(".npy")): _array(io.BytesIO(archive.read(m)), m.file_size) for m in members}
     except BROKEN as error:
         raise ValueError(f"{path}: not {what}: {error}") from None
 
@@ -156,36 +174,56 @@ def _array(file: BinaryIO, size: int) -> Any:
     return array.reshape(shape, order="F" if fortran else "C").copy()
 
 
-def printable(text: str) -> str:
-    """A name from a file, fit for messages: one line without control characters, not endless."""
-    return "".join(c if c.isprintable() else "_" for c in text[:MAX_NAME])
+def printable(text: str, longest: int = MAX_NAME) -> str:
+    """A text from a file, fit for messages: one line without control characters, not endless."""
+    return "".join(c if c.isprintable() else "_" for c in text[:longest])
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A value from a pickle or JSON as an array; without elements and of type object where it is none, or lists in lists that would become too large."""
+    try:
+        if not isinstance(value, np.ndarray | np.generic):
+            _count(value, MAX_ITEMS, MAX_DEPTH)
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
+        return np.empty(0, dtype=object)
+
+
+def _count(value: Any, most: int, depth: int) -> int:
+    """Elements of lists in lists; raises ValueError beyond ``most``, and for lists deeper than ``depth``."""
+    if not isinstance(value, list | tuple):
+        return 1
+    total = 0
+    for part in value:
+        total += _count(part, most - total, depth - 1)
+        if total > most or depth <= 0:
+            raise ValueError("too large")
+    return total
 
 
 def numbers(path: Path, data: dict[str, Any], field: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The field of a file as float64 with a shape in which None is any length; with shape ``()`` one number however it is wrapped.
+    """The field of a file as float64 with a shape in which None is any length; with shape ``()`` one number however it is wrapped. What is beyond
+    `MAX_VALUE` becomes infinite.
 
     Raises:
         ValueError: no such field, no numbers, or another shape; names both.
     """
     if field not in data:
         raise ValueError(f"{path}: field {field} is missing. Available: {', '.join(map(str, data)) or 'none'}")
-    value = data[field]
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):
-        array = np.empty(0, dtype=object)
+    array = as_array(data[field])
     if not shape and array.size == 1:
         array = array.reshape(())
     if array.dtype.kind not in "fiu" or array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
         wanted = f"[{', '.join('n' if n is None else str(n) for n in shape)}] of numbers" if shape else "one number"
         raise ValueError(f"{path}: {field}: got shape {array.shape} of {array.dtype}; expected {wanted}")
-    return array.astype(np.float64)
+    array = array.astype(np.float64)
+    return np.where(np.abs(array) > MAX_VALUE, np.copysign(np.inf, array), array)
 
 
 def strings(path: Path, data: dict[str, Any], field: str) -> list[str]:
     """The field of a file as a list of texts; raises ValueError for none."""
     value = data.get(field)
-    items = np.asarray(value).reshape(-1).tolist() if isinstance(value, np.ndarray | list | tuple) else None
+    items = as_array(value).reshape(-1).tolist() if isinstance(value, np.ndarray | list | tuple) else None
     items = [v.decode("latin-1") if isinstance(v, bytes) else v for v in items] if items else []
     if not items or not all(isinstance(v, str) for v in items):
         raise ValueError(f"{path}: {field}: got {type(value).__name__}; expected a list of names. Available: {', '.join(map(str, data)) or 'none'}")

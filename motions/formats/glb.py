@@ -88,8 +88,8 @@ class Document:
         return np.maximum(array / np.iinfo(dtype).max, -1.0) if accessor.get("normalized") is True and dtype.kind in "iu" else array
 
     def _buffer(self, index: Any) -> bytes:
+        uri = self.item("buffers", index).get("uri")
         if index not in self._buffers:
-            uri = self.item("buffers", index).get("uri")
             if uri is None and index == 0 and self.binary is not None:
                 self._buffers[index] = self.binary
             elif isinstance(uri, str) and uri.startswith("data:") and DATA_URI in uri[:200]:

@@ -56,6 +56,8 @@ def from_points(
     where: str, names: list[str], points: np.ndarray, fps: float, notes: tuple[str, ...], labels: tuple[str, str, str], turn: tuple[str, float, str], known_scale: float = 0.0
 ) -> SourceMotion:
     """A `SourceMotion` of named points ``[T, K, 3]``; labels: name, source, license; turn: the arguments up, scale, forward."""
+    if len(points) < 2:
+        raise ValueError(f"{where}: points: got {len(points)} frames; expected at least 2")
     bad = ~np.isfinite(points).all((1, 2))
     if bad.any():
         raise ValueError(f"{where}: points: frame {int(bad.argmax())} holds NaN or infinity; expected finite numbers")

@@ -34,9 +34,10 @@ def load(path: str | Path, name: str = "", source: str = "", license: str = "", 
         raise ValueError(f"{path}: xpos: empty or missing; expected world poses of the bodies: let loco-mujoco extend the trajectory before saving. Available: {', '.join(data)}")
     pos, quat = numbers(path, data, "xpos", (None, None, 3)), numbers(path, data, "xquat", (None, None, 4))
     names, fps = strings(path, data, "body_names"), float(numbers(path, data, "frequency", ()))
-    splits = numbers(path, data, "split_points", (None,)).astype(int)
+    given = numbers(path, data, "split_points", (None,))
+    splits = np.where(np.abs(given) < len(pos) + 1, given, -1).astype(int)
     if len(splits) < 2 or (np.diff(splits) < 0).any() or splits[0] < 0 or splits[-1] > len(pos):
-        raise ValueError(f"{path}: split_points: got {splits[:6].tolist()} of {len(pos)} frames; expected at least two rising ones")
+        raise ValueError(f"{path}: split_points: got {given[:6].tolist()} of {len(pos)} frames; expected at least two rising ones")
     chosen = choose_take(path, take, [str(k) for k in range(len(splits) - 1)])
     notes = [f"rate: {fps:g} Hz (frequency)"]
     if len(splits) > 2:

@@ -139,6 +139,8 @@ def test_a_pickle_inside_is_never_run(tmp_path):
     path = saved(tmp_path, name=np.array(Trap(tmp_path / "trapped"), dtype=object))
     with pytest.raises(ValueError, match=r"not a readable plain .npz"):
         Clip.load(path)
+    with pytest.raises(ValueError, match=r"wave.npz: not a readable plain .npz: name is pickled; expected arrays"):
+        Clip.load(saved(tmp_path, name=np.array(["a", 1], dtype=object)[:1].reshape(())))
     path.write_bytes(pickle.dumps(Trap(tmp_path / "trapped")))
     with pytest.raises(ValueError, match=r"not a readable plain .npz"):
         Clip.load(path)

@@ -91,12 +91,13 @@ def test_uneven_durations_are_resampled_to_a_constant_rate_with_both_ends(tmp_pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("no json", "not a DeepMimic motion file: JSONDecodeError"),
+        ("no json", "not a DeepMimic motion file: Expecting value: line 1 column 1 .* expected JSON"),
         ("[]", "not a DeepMimic motion file: TypeError"),
         ('{"Loop": "wrap"}', "not a DeepMimic motion file: KeyError 'Frames'"),
         ('{"Frames": 3}', "Frames: got int; expected a list of at least 2 frames"),
         (json.dumps({"Frames": [row()]}), "Frames: got 1; expected a list of at least 2 frames"),
         (json.dumps({"Frames": [row(), row()[:-1]]}), "frame 1: got 43 values; expected 44 numbers"),
+        (json.dumps({"Frames": [row(), [10**400, *row()[1:]]]}), "frame 1: got 44 values; expected 44 numbers"),
         (json.dumps({"Frames": [row(), 5]}), "frame 1: got int values; expected 44 numbers"),
         (json.dumps({"Frames": [row(), row(0.0), row()]}), "frame 1: duration: got 0; expected seconds > 0"),
         (json.dumps({"Frames": [row(), row(float("inf")), row()]}), "frame 1: duration: got inf; expected seconds > 0"),
@@ -111,5 +112,5 @@ def test_bad_files_are_refused(tmp_path, content, message):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"none.txt: not a DeepMimic motion file: FileNotFoundError"):
+    with pytest.raises(ValueError, match=r"none.txt: not a DeepMimic motion file: .*No such file"):
         deepmimic.load(tmp_path / "none.txt")

@@ -16,7 +16,7 @@ from motions.formats import files
 from motions.formats.detect import detect, read
 from motions.source_motion import SourceMotion
 from motions.synthetic import sine_gait
-from tests.motions import test_asfamc, test_bvh, test_deepmimic, test_keypoints, test_mimickit, test_smpl
+from tests.motions import fuzz, test_asfamc, test_bvh, test_deepmimic, test_keypoints, test_mimickit, test_smpl
 
 MAKERS = {
     "bvh": test_bvh.person,
@@ -153,6 +153,36 @@ def test_pickles_of_anything_else_are_refused(tmp_path, attack, message):
     path.write_bytes(pickle.dumps(attack))
     with pytest.raises(ValueError, match=re.escape(f"{path}: not a pickle: {message}")):
         files.read_pickle(path, "a pickle")
+
+
+def test_small_pickles_that_grow_when_followed_are_refused(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(fuzz.hash_bomb())
+    with pytest.raises(ValueError, match=re.escape(f"{path}: not a pickle: pickled tuples in tuples in tuples: not allowed; expected arrays and plain containers")):
+        files.read_pickle(path, "a pickle")
+    for value in (fuzz.bomb(), fuzz.ring(), [[[[[0.0]]]]], ["x", [1]]):
+        with pytest.raises(ValueError, match=re.escape("a.pkl: x: got shape (0,) of object; expected [n] of numbers")):
+            files.numbers(path, {"x": value}, "x", (None,))
+    np.testing.assert_array_equal(files.numbers(path, {"x": [[1, 2], [3, 4]]}, "x", (None, 2)), [[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match=r"a.pkl: x: got list; expected a list of names"):
+        files.strings(path, {"x": fuzz.bomb()}, "x")
+
+
+def test_huge_numbers_are_as_good_as_infinite(tmp_path):
+    np.testing.assert_array_equal(files.numbers(tmp_path, {"x": [1e29, 1e31, -1e300]}, "x", (None,)), [1e29, np.inf, -np.inf])
+
+
+def test_names_from_files_do_not_break_messages(tmp_path):
+    assert files.strings(tmp_path, {"x": ["a\nb", "c" * 1000]}, "x") == ["a_b", "c" * 80]
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for k in range(201):
+            archive.writestr(f"{k}.npy", header((0,)))
+    with pytest.raises(ValueError, match=r"a.npz: not arrays: holds 201 arrays; expected at most 200"):
+        files.read_npz(tmp_path / "a.npz", "arrays")
+    asf = test_asfamc.ASF.replace("dof rx\n", "dof " + "9" * 5000 + "\n")
+    with pytest.raises(ValueError, match=r"bone ltibia: got dof 999") as caught:
+        read(test_asfamc.write(tmp_path, test_asfamc.STILL, test_asfamc.STILL, asf=asf))
+    assert len(str(caught.value)) == 2000
 
 
 @pytest.mark.parametrize("protocol", range(2, 6))

@@ -115,7 +115,7 @@ def test_names_that_a_file_leaves_out(tmp_path, skeleton, poses):
             {"xpos": np.zeros(0)},
             "xpos: empty or missing; expected world poses of the bodies: let loco-mujoco extend the trajectory",
         ),
-        (loco_mujoco, loco, {"split_points": np.array([0, 99])}, r"split_points: got \[0, 99\] of 12 frames; expected at least two rising ones"),
+        (loco_mujoco, loco, {"split_points": np.array([0, 99])}, r"split_points: got \[0.0, 99.0\] of 12 frames; expected at least two rising ones"),
     ],
 )
 def test_bad_files_are_refused(tmp_path, skeleton, poses, module, fields, change, message):
