@@ -44,7 +44,7 @@ def walk() -> RunConfig:
         dataset="walk",
         env=EnvConfig(num_envs=1024, history=4, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
         train=PretrainConfig(
-            max_samples=5_000_000,
+            max_samples=7_000_000,
             max_minutes=8.0,
             video_every_s=0.0,
             latents=LatentConfig(dim=0),
