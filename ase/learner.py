@@ -54,6 +54,7 @@ class Learner(ActorCritic):
         mirror: the character's reflection, or None if it has none.
         mirrored_clips: ``[C]`` index of each clip's mirror image or -1; needed for ``latents.clip_share``.
         looping_clips: ``[C]`` which clips go on for ever, and so can be lost (`ase.practice`); none if omitted.
+        travel_columns: features of a frame that tell how the root travels, for ``style.travel_share``.
         num_envs, control_dt: for the latent schedule.
     """
 
@@ -70,6 +71,7 @@ class Learner(ActorCritic):
         mirror: Mirror | None = None,
         mirrored_clips: Tensor | None = None,
         looping_clips: Tensor | None = None,
+        travel_columns: Tensor | None = None,
     ):
         z_dim = config.latents.dim
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None)
@@ -79,7 +81,7 @@ class Learner(ActorCritic):
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors)
+            self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns)
         copy_from_first([self.style])
 
     def switch_latents(self, env_ids: Tensor) -> None:

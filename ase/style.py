@@ -38,6 +38,9 @@ class StyleConfig:
     logit_decay, weight_decay: weights of the squared norms of the logit layer and of all discriminator layers.
     input_noise: deviation of Gaussian noise on normalised windows, agent and demo alike, while training; takes exploration jitter away as a cue.
     conditional: the discriminator is told which clip a latent stands for, so that playing another clip is no success (only with ``latents.clip_share``).
+    travel_share: share of the style reward that is given by a second, small discriminator, which sees nothing but how the root travels (forward, sideways, turning).
+        These are 3 of some 80 features; a discriminator of all of them is sure without them, and rates a turn at a third of the clip's rate no lower.
+    travel_hidden, travel_lr: its layers and step size.
     judge_noise_free: train the discriminator on the agent's noise-free windows only, so that exploration noise is never evidence against the agent.
     replay_size, replay_push: windows kept, and windows pushed an iteration.
     style_scale: reward scale. style_weight, skill_weight: weights in the reward of a control step.
@@ -55,6 +58,9 @@ class StyleConfig:
     logit_decay: float = 0.01
     weight_decay: float = 1e-4
     input_noise: float = 0.1
+    travel_share: float = 0.0
+    travel_hidden: tuple[int, ...] = (128, 64)
+    travel_lr: float = 2e-4
     conditional: bool = False
     judge_noise_free: bool = False
     replay_size: int = 32768
@@ -64,6 +70,10 @@ class StyleConfig:
     skill_weight: float = 0.1
     skill_weight_first: float = 0.0
     skill_ramp_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.travel_share <= 1:
+            raise ValueError(f"style: travel_share: got {self.travel_share:g}; expected 0 to 1")
 
     def skill_weight_at(self, samples: int) -> float:
         """The weight of the skill reward after ``samples`` control steps."""
@@ -81,11 +91,22 @@ class Style(nn.Module):
     Args:
         window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder. rollout_steps: of the trainings that fill the replay.
         anchors: the clips' cells of the sphere, if they have any.
+        travel_columns: features of a frame that the travel discriminator sees.
     """
 
     pace: Tensor
+    travel_ids: Tensor
 
-    def __init__(self, config: StyleConfig, window: tuple[int, int], latent_dim: int, rollout_steps: int = 1, device: torch.device | str = "cpu", anchors: Anchors | None = None):
+    def __init__(
+        self,
+        config: StyleConfig,
+        window: tuple[int, int],
+        latent_dim: int,
+        rollout_steps: int = 1,
+        device: torch.device | str = "cpu",
+        anchors: Anchors | None = None,
+        travel_columns: Tensor | None = None,
+    ):
         super().__init__()
         self.config = config
         self.window_dim = size = window[0] * window[1]
@@ -93,32 +114,43 @@ class Style(nn.Module):
         self.anchors = anchors
         self.conditional = config.conditional and anchors is not None
         self.register_buffer("pace", torch.ones(len(anchors.points) if anchors is not None else 0))
-        self.discriminator = Discriminator(size, config.disc_hidden, latent_dim if self.conditional else 0)
+        told = latent_dim if self.conditional else 0
+        self.discriminator = Discriminator(size, config.disc_hidden, told)
+        self.travel: Discriminator | None = None
+        if travel_columns is not None and config.travel_share > 0:
+            self.register_buffer("travel_ids", (torch.arange(window[0]).unsqueeze(-1) * window[1] + travel_columns).flatten(), persistent=False)
+            self.travel = Discriminator(len(self.travel_ids), config.travel_hidden, told)
         self.encoder = Encoder(size, latent_dim, config.encoder_hidden) if latent_dim else None
         self.to(device)
         self.replay = Replay(config.replay_size, rollout_steps, window, device)
         fused = torch.device(device).type in ("cpu", "cuda")
-        self.disc_opt = torch.optim.Adam(self.discriminator.parameters(), config.disc_lr, fused=fused)
+        parameters = [{"params": list(self.discriminator.parameters()), "lr": config.disc_lr}]
+        if self.travel is not None:
+            parameters.append({"params": list(self.travel.parameters()), "lr": config.travel_lr})
+        self.disc_opt = torch.optim.Adam(parameters, fused=fused)
         self.encoder_opt = torch.optim.Adam(self.encoder.parameters(), config.encoder_lr, fused=fused) if self.encoder else None
 
     @torch.no_grad()
     def rewards(self, windows: Tensor, z: Tensor, bf16: bool = False) -> tuple[Tensor, Tensor]:
         """Style and skill reward (unweighted) of windows ``[B, H, F]`` acted with ``z [B, Z]``: ``[B]``, ``[B]``."""
         with torch.autocast(windows.device.type, torch.bfloat16, enabled=bf16):
-            x = self.normalizer(windows).flatten(1)
-            style = style_reward(self.judge(x, self.clips_of(z)), self.config.style_scale)
+            x = self.see(windows)
+            style = self.reward_of(x, self.clips_of(z))
             skill = skill_reward(self.encoder(x), z) if self.encoder else torch.zeros_like(style)
         return style, skill
+
+    def see(self, windows: Tensor) -> Tensor:
+        """What the networks are shown of windows ``[B, H, F]``: normalised, ``[B, H * F]``."""
+        return self.normalizer(windows).flatten(1)
 
     @torch.no_grad()
     def likeness(self, windows: Tensor, bf16: bool = False) -> Tensor:
         """Style reward ``[B]`` of windows ``[B, H, F]`` whatever was asked for: for a conditional discriminator that of the clip which they are most like."""
         with torch.autocast(windows.device.type, torch.bfloat16, enabled=bf16):
-            x = self.normalizer(windows).flatten(1)
-            if self.anchors is None or not self.conditional:
-                return style_reward(self.discriminator(x), self.config.style_scale)
-            logits = torch.stack([self.judge(x, torch.full((len(x),), k, device=x.device)) for k in range(len(self.pace))]).amax(0)
-            return style_reward(logits, self.config.style_scale)
+            x = self.see(windows)
+            if not self.conditional:
+                return self.reward_of(x, None)
+            return torch.stack([self.reward_of(x, torch.full((len(x),), k, device=x.device)) for k in range(len(self.pace))]).amax(0)
 
     def clips_of(self, z: Tensor) -> Tensor | None:
         """The clip ``[B]`` that each latent ``[B, Z]`` stands for, if the discriminator is to know."""
@@ -134,7 +166,19 @@ class Style(nn.Module):
 
     def decide(self, x: Tensor, clips: Tensor | None) -> Tensor:
         """As `judge`, for what `in_pace` returned."""
-        return self.discriminator(x, None if clips is None or self.anchors is None else self.anchors.points[clips])
+        return self.discriminator(x, self.told(clips))
+
+    def told(self, clips: Tensor | None) -> Tensor | None:
+        """What discriminators are told of the clips ``[B]`` asked for: their anchors ``[B, Z]``."""
+        return None if clips is None or self.anchors is None else self.anchors.points[clips]
+
+    def reward_of(self, x: Tensor, clips: Tensor | None) -> Tensor:
+        """Style reward ``[B]`` of normalised windows ``[B, H * F]``, for clips ``[B]``: of all features, and of travel alone, by ``travel_share``."""
+        x = self.in_pace(x, clips)
+        style = style_reward(self.decide(x, clips), self.config.style_scale)
+        if self.travel is None:
+            return style
+        return style.lerp(style_reward(self.travel(x[:, self.travel_ids], self.told(clips)), self.config.style_scale), self.config.travel_share)
 
     @torch.no_grad()
     def learn_pace(self, windows: Tensor, clips: Tensor) -> None:
@@ -148,7 +192,7 @@ class Style(nn.Module):
     def encode(self, windows: Tensor) -> Tensor:
         """The encoder's latents for windows ``[B, H, F]``: ``[B, Z]``."""
         assert self.encoder is not None, "a policy without latents has no encoder"
-        return self.encoder(self.normalizer(windows).flatten(1))
+        return self.encoder(self.see(windows))
 
 
 def style_update(
@@ -180,9 +224,6 @@ def style_update(
     def pick(ids: Tensor, n: int) -> Tensor:
         return ids[torch.randint(len(ids), (n,), generator=generator, device=device)]
 
-    def flat(frames: Tensor) -> Tensor:
-        return style.normalizer(frames).flatten(1)
-
     clips = style.clips_of(z)
     style.replay.push_from(windows, judged, config.replay_push, generator, clips)
     teachable = agree(len(taught) > 0, device)  # all ranks step, or none
@@ -196,39 +237,52 @@ def style_update(
             past_windows, past_clips = style.replay.sample(half, generator)
             agent_windows = torch.cat((agent_windows, past_windows))
             agent_clips = None if agent_clips is None else torch.cat((agent_clips, past_clips))
-        agent = style.in_pace(flat(agent_windows), agent_clips) + noise
+        agent = style.in_pace(style.see(agent_windows), agent_clips) + noise
         demo_windows, demo_clips = demos.sample_named(config.batch_size, generator)
         asked = demo_clips if style.conditional else None
-        demo = (style.in_pace(flat(demo_windows), asked) + noise).requires_grad_()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            agent_logit, demo_logit = style.decide(agent, agent_clips), style.decide(demo, asked)
-            penalty = gradient_penalty(demo_logit, demo)
-        bce = discriminator_loss(agent_logit, demo_logit)
-        squares = [weight.square().sum() for weight in style.discriminator.mlp.weights()]
-        head, decay = squares[-1], torch.stack(squares).sum()
-        _descend(style.disc_opt, bce + config.gradient_penalty * penalty + config.logit_decay * head + config.weight_decay * decay)
-        logs = {
-            "disc_bce": bce,
-            "gradient_penalty": penalty,
-            "agent_logit": agent_logit.mean(),
-            "demo_logit": demo_logit.mean(),
-            "agent_accuracy": (agent_logit < 0).float().mean(),
-            "demo_accuracy": (demo_logit > 0).float().mean(),
-        }
+        demo = style.in_pace(style.see(demo_windows), asked) + noise
+        agent_told, demo_told = style.told(agent_clips), style.told(asked)
+        loss, logs = _judging_loss(style.discriminator, agent, agent_told, demo, demo_told, config, bf16)
+        if style.travel is not None:
+            travel_loss, found = _judging_loss(style.travel, agent[:, style.travel_ids], agent_told, demo[:, style.travel_ids], demo_told, config, bf16)
+            loss = loss + travel_loss
+            logs |= {f"travel_{key}": number for key, number in found.items()}
+        _descend(style.disc_opt, loss)
         if style.encoder is not None and style.encoder_opt is not None and teachable:
             rows = pick(taught, config.batch_size)
-            x = flat(windows[rows]) + noise
+            x = style.see(windows[rows]) + noise
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 error = encoder_loss(style.encoder(x), z[rows]).mean()
                 logs["encoder_error"] = error
                 if style.anchors is not None and config.anchor_weight:
-                    anchored = encoder_loss(style.encoder(flat(demo_windows) + noise), style.anchors.sample(demo_clips, generator)).mean()
+                    anchored = encoder_loss(style.encoder(style.see(demo_windows) + noise), style.anchors.sample(demo_clips, generator)).mean()
                     error = error + config.anchor_weight * anchored
                     logs["anchor_error"] = anchored
             _descend(style.encoder_opt, error)
         for key, number in logs.items():
             totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
     return {f"style/{key}": float(total) / config.updates for key, total in totals.items()}
+
+
+def _judging_loss(
+    net: Discriminator, agent: Tensor, agent_told: Tensor | None, demo: Tensor, demo_told: Tensor | None, config: StyleConfig, bf16: bool
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of a discriminator on windows ``[B, X]`` of the agent and of the clips, and what it says about its decisions."""
+    demo = demo.detach().requires_grad_()
+    with torch.autocast(agent.device.type, torch.bfloat16, enabled=bf16):
+        agent_logit, demo_logit = net(agent, agent_told), net(demo, demo_told)
+        penalty = gradient_penalty(demo_logit, demo)
+    bce = discriminator_loss(agent_logit, demo_logit)
+    squares = [weight.square().sum() for weight in net.mlp.weights()]
+    head, decay = squares[-1], torch.stack(squares).sum()
+    return bce + config.gradient_penalty * penalty + config.logit_decay * head + config.weight_decay * decay, {
+        "disc_bce": bce,
+        "gradient_penalty": penalty,
+        "agent_logit": agent_logit.mean(),
+        "demo_logit": demo_logit.mean(),
+        "agent_accuracy": (agent_logit < 0).float().mean(),
+        "demo_accuracy": (demo_logit > 0).float().mean(),
+    }
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

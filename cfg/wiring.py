@@ -43,7 +43,7 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
     found = mirror_map(env.character)
     mirror = Mirror(found.obs_index, found.obs_sign, found.action_index, found.action_sign) if found else None
     clips = env.library.mirrored, env.library.loops
-    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror, *clips)
+    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror, *clips, env.layout.travel_columns)
 
 
 def load_world(config: RunConfig) -> tuple[Character, MotionLibrary]:

@@ -60,11 +60,13 @@ class FeatureLayout:
 
     Attributes:
         obs_dim: ``O``. style_columns: ``[F]`` columns of an observation. num_joint_columns: columns of joint rotations.
+        travel_columns: ``[3]`` features of a frame that tell how the root travels over the ground: forward, sideways (m/s), turning (rad/s).
     """
 
     obs_dim: int
     style_columns: Tensor
     num_joint_columns: int
+    travel_columns: Tensor
 
     @staticmethod
     def of(character: Character) -> FeatureLayout:
@@ -76,6 +78,7 @@ class FeatureLayout:
             obs_dim=common + 3 * (len(skeleton.body_names) - 1),
             style_columns=torch.cat((torch.arange(common), keys.flatten())),
             num_joint_columns=joint_columns,
+            travel_columns=torch.tensor([7, 8, 12]),
         )
 
     @property

@@ -1,7 +1,7 @@
 """Learning curves of runs in one picture, from their TensorBoard files.
 
-    pip install -e ".[examples]"
-    python docs/examples/plot_curves.py runs/heading runs/scratch --names "on skills" "from scratch" --out docs/heading_curves.png
+pip install -e ".[examples]"
+python docs/examples/plot_curves.py runs/heading runs/scratch --names "on skills" "from scratch" --out docs/heading_curves.png
 """
 
 from __future__ import annotations

@@ -295,3 +295,58 @@ def test_training_judges_both_sides_in_pace_and_the_encoder_in_none():
         torch.testing.assert_close(x, value / style.pace[cells])
         assert 0 < cells.float().mean() < 1
     assert [set(x.tolist()) for x in shown[:2]] == [{4.0}, {8.0}]
+
+
+TRAVEL = {"travel_columns": torch.tensor([0, 2])}
+
+
+def make_travel_style(share, anchors=None, **config):
+    torch.manual_seed(0)
+    conditional = {"conditional": anchors is not None}
+    return Style(StyleConfig(**CONFIG | conditional | {"travel_share": share, "travel_hidden": (16,)} | config), WINDOW, 4, anchors=anchors, **TRAVEL)
+
+
+def test_the_style_reward_mixes_both_discriminators_by_the_share_of_travel():
+    anchors = Anchors(torch.tensor([-1, -1]), 4)
+    style = make_travel_style(0.25, anchors)
+    style.pace.copy_(torch.tensor([1.0, 2.0]))
+    windows, asked = gaussian(0.3, 20), anchors.points[[1]].expand(20, -1)
+    x = style.normalizer(windows) / 2
+    whole = style_reward(style.discriminator(x.flatten(1), asked), style.config.style_scale)
+    travel = style_reward(style.travel(x[:, :, [0, 2]].flatten(1), asked), style.config.style_scale)
+    assert (whole - travel).abs().max() > 1e-3, "the two must differ for this to mean much"
+    torch.testing.assert_close(style.rewards(windows, asked)[0], 0.75 * whole + 0.25 * travel)
+
+
+def test_the_travel_discriminator_sees_travel_alone():
+    """The agent moves as the clips do, at a third of their travel, which the discriminator of everything has a hard time to notice beside what else differs."""
+    demo, agent = gaussian(0.0), gaussian(0.0, seed=3)
+    demo[..., 1], agent[..., 1] = demo[..., 1] + 8, agent[..., 1] - 8  # given away by what is not travel
+    demo[..., 2], agent[..., 2] = 1 + 0.2 * demo[..., 2], 0.3 + 0.2 * agent[..., 2]
+    gain = {}
+    for share in (0.0, 0.5):
+        style = make_travel_style(share, gradient_penalty=0.2, travel_lr=3e-3)
+        metrics = train(style, agent, demo, rounds=30, z=torch.zeros(len(agent), 4))
+        faster = agent.clone()
+        faster[..., 2] += 0.7
+        slow, fast = (style.rewards(windows, torch.zeros(len(agent), 4))[0].mean() for windows in (agent, faster))
+        gain[share] = float(fast - slow)
+        assert ("style/travel_agent_accuracy" in metrics) == (share > 0)
+    assert metrics["style/travel_agent_accuracy"] > 0.9
+    assert metrics["style/travel_demo_accuracy"] > 0.9
+    assert gain[0.5] > 0.2, gain
+    assert gain[0.5] > 2 * gain[0.0], gain
+
+
+def test_both_discriminators_have_their_own_step_size():
+    style = make_travel_style(0.5, disc_lr=1e-3, travel_lr=0.0)
+    before = {name: [p.clone() for p in getattr(style, name).parameters()] for name in ("discriminator", "travel")}
+    train(style, gaussian(-1.0), gaussian(1.0, seed=3), rounds=2, z=torch.zeros(1000, 4))
+    moved = {name: any(not torch.equal(a, b) for a, b in zip(saved, getattr(style, name).parameters(), strict=True)) for name, saved in before.items()}
+    assert moved == {"discriminator": True, "travel": False}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_of_travel_beyond_reason_is_refused(share):
+    with pytest.raises(ValueError, match=rf"style: travel_share: got {share:g}; expected 0 to 1"):
+        StyleConfig(travel_share=share)
