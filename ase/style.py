@@ -40,7 +40,8 @@ class StyleConfig:
     conditional: the discriminator is told which clip a latent stands for, so that playing another clip is no success (only with ``latents.clip_share``).
     travel_share: share of the style reward that is given by a second, small discriminator, which sees nothing but how the root travels (forward, sideways, turning).
         These are 3 of some 80 features; a discriminator of all of them is sure without them, and rates a turn at a third of the clip's rate no lower.
-    travel_hidden, travel_lr: its layers and step size.
+    travel_hidden, travel_lr, travel_gradient_penalty: its layers, step size and gradient penalty. In few dimensions the same difference takes a steeper slope to tell, so the
+        penalty must be weaker: with that of the other the logits stay within 0.2.
     judge_noise_free: train the discriminator on the agent's noise-free windows only, so that exploration noise is never evidence against the agent.
     replay_size, replay_push: windows kept, and windows pushed an iteration.
     style_scale: reward scale. style_weight, skill_weight: weights in the reward of a control step.
@@ -61,6 +62,7 @@ class StyleConfig:
     travel_share: float = 0.0
     travel_hidden: tuple[int, ...] = (128, 64)
     travel_lr: float = 2e-4
+    travel_gradient_penalty: float = 0.1
     conditional: bool = False
     judge_noise_free: bool = False
     replay_size: int = 32768
@@ -242,9 +244,11 @@ def style_update(
         asked = demo_clips if style.conditional else None
         demo = style.in_pace(style.see(demo_windows), asked) + noise
         agent_told, demo_told = style.told(agent_clips), style.told(asked)
-        loss, logs = _judging_loss(style.discriminator, agent, agent_told, demo, demo_told, config, bf16)
+        loss, logs = _judging_loss(style.discriminator, agent, agent_told, demo, demo_told, config, config.gradient_penalty, bf16)
         if style.travel is not None:
-            travel_loss, found = _judging_loss(style.travel, agent[:, style.travel_ids], agent_told, demo[:, style.travel_ids], demo_told, config, bf16)
+            travel_loss, found = _judging_loss(
+                style.travel, agent[:, style.travel_ids], agent_told, demo[:, style.travel_ids], demo_told, config, config.travel_gradient_penalty, bf16
+            )
             loss = loss + travel_loss
             logs |= {f"travel_{key}": number for key, number in found.items()}
         _descend(style.disc_opt, loss)
@@ -265,9 +269,9 @@ def style_update(
 
 
 def _judging_loss(
-    net: Discriminator, agent: Tensor, agent_told: Tensor | None, demo: Tensor, demo_told: Tensor | None, config: StyleConfig, bf16: bool
+    net: Discriminator, agent: Tensor, agent_told: Tensor | None, demo: Tensor, demo_told: Tensor | None, config: StyleConfig, flatness: float, bf16: bool
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a discriminator on windows ``[B, X]`` of the agent and of the clips, and what it says about its decisions."""
+    """Loss of a discriminator on windows ``[B, X]`` of the agent and of the clips with the gradient penalty weighted by ``flatness``, and what it says about its decisions."""
     demo = demo.detach().requires_grad_()
     with torch.autocast(agent.device.type, torch.bfloat16, enabled=bf16):
         agent_logit, demo_logit = net(agent, agent_told), net(demo, demo_told)
@@ -275,7 +279,7 @@ def _judging_loss(
     bce = discriminator_loss(agent_logit, demo_logit)
     squares = [weight.square().sum() for weight in net.mlp.weights()]
     head, decay = squares[-1], torch.stack(squares).sum()
-    return bce + config.gradient_penalty * penalty + config.logit_decay * head + config.weight_decay * decay, {
+    return bce + flatness * penalty + config.logit_decay * head + config.weight_decay * decay, {
         "disc_bce": bce,
         "gradient_penalty": penalty,
         "agent_logit": agent_logit.mean(),

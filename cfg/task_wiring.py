@@ -21,7 +21,7 @@ from envs.character import Character
 from envs.resets import StartMix
 from envs.skill_env import SkillEnv
 from envs.task_env import TaskEnv
-from envs.tasks import make_task
+from envs.tasks import make_task, task_prop
 from motions.library import MotionLibrary
 
 
@@ -71,7 +71,7 @@ def load_task_world(config: TaskRunConfig, skills_folder: Path) -> TaskWorld:
     skills = replace(found, device=config.device, physics=config.physics, num_threads=config.num_threads)
     if not skills.train.latents.dim:
         raise ValueError(f"skills {skills_folder}: preset {skills.preset}: has no latents; expected skills trained with them, such as preset locomotion")
-    character, library = load_world(skills)
+    character, library = load_world(skills, task_prop(config.task, config.tasks))
     small = make_env(skills, character, library, 0, replace(skills.env, num_envs=1))
     return TaskWorld(config, skills, load_policy(skills, tree, small, skills_folder), character, library)
 

@@ -22,6 +22,7 @@ from envs.character import Character, load_character
 from envs.engines import choose_device, make_physics, share_of_cores
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.mirror import mirror_map
+from envs.props import Prop
 from envs.recording import SkillRecording, record_skills
 from envs.resets import StartMix
 from motions.dataset import build_library, load_dataset
@@ -46,11 +47,11 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
     return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror, *clips, env.layout.travel_columns)
 
 
-def load_world(config: RunConfig) -> tuple[Character, MotionLibrary]:
-    """Character and clips of a run, on its device; sets torch's threads."""
+def load_world(config: RunConfig, prop: Prop | None = None) -> tuple[Character, MotionLibrary]:
+    """Character (with a prop beside it, if given) and clips of a run, on its device; sets torch's threads."""
     torch.set_num_threads(share_of_cores(config.num_threads))
     device = choose_device(config.device, config.physics)
-    character = load_character(config.env.character, config.env.sim_dt)
+    character = load_character(config.env.character, config.env.sim_dt, prop=prop)
     return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton, device)
 
 

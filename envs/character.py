@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.props import Prop
 from motions.skeleton import Joint, Skeleton
 
 ASSETS = Path(__file__).parent / "assets"
@@ -84,12 +85,13 @@ class Character:
         return int(self.model.nu)
 
 
-def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: CharacterSpec | None = None) -> Character:
+def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: CharacterSpec | None = None, prop: Prop | None = None) -> Character:
     """Compiles a character.
 
     Args:
         name: key of `CHARACTERS`, or only a label when ``spec`` is given.
         sim_dt: physics step in seconds.
+        prop: a free body beside the character. It stands last in ``qpos``, ``qvel`` and the sensors; skeleton and actuators do not know of it.
 
     Raises:
         ValueError: unknown character, missing file, or an MJCF without what the environment needs; the message names the element.
@@ -121,6 +123,8 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
             refname=floor.name,
             intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
         )
+    if prop is not None:
+        prop.add_to(mjspec, bodies)
     model = mjspec.compile()
     model.opt.timestep = sim_dt
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a diverged state must stay visible

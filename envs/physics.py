@@ -34,7 +34,10 @@ class Physics(Protocol):
         ...
 
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
-        """Restarts simulations ``env_ids [n]`` (sorted) from ``qpos [n, nq]``, ``qvel [n, nv]``: warm start, time and warnings are cleared."""
+        """Restarts simulations ``env_ids [n]`` (sorted) from ``qpos [n, nq]``, ``qvel [n, nv]``: warm start, time and warnings are cleared.
+
+        Of either the first columns suffice; the rest, such as a prop, is then where the model puts it.
+        """
         ...
 
     def step(self, ctrl: Tensor, num_substeps: int) -> None:

@@ -35,7 +35,7 @@ class CpuPhysics:
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         ids = env_ids.numpy().astype(np.int32)
         self._batch.reset(ids)  # clears warm start, time and warnings; without it a NaN would survive
-        self.qpos[env_ids], self.qvel[env_ids], self.force[env_ids] = qpos, qvel, 0.0
+        self.qpos[env_ids, : qpos.shape[1]], self.qvel[env_ids, : qvel.shape[1]], self.force[env_ids] = qpos, qvel, 0.0
         self._batch.forward(ids)  # also takes what was written into the full state
 
     def step(self, ctrl: Tensor, num_substeps: int) -> None:

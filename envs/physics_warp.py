@@ -66,6 +66,7 @@ class WarpPhysics:
         self.force = wp.to_torch(data.xfrc_applied)
         self._warm_start, self._time, self._overflow = wp.to_torch(data.qacc_warmstart), wp.to_torch(data.time), wp.to_torch(data.overflow)
         self._lost = torch.zeros((), dtype=torch.long, device=self.device)
+        self._rest = torch.from_numpy(model.qpos0).to(self.qpos)
         self._graphs: dict[int, wp.Graph] = {}
         self.set_state(torch.arange(num_envs, device=self.device), self.qpos.clone(), torch.zeros_like(self.qvel))
 
@@ -76,7 +77,8 @@ class WarpPhysics:
 
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `envs.physics.Physics.set_state`. All that survives a step besides these is the warm start."""
-        self.qpos[env_ids], self.qvel[env_ids], self.force[env_ids] = qpos, qvel, 0.0
+        self.qpos[env_ids], self.qvel[env_ids] = self._rest, 0.0
+        self.qpos[env_ids, : qpos.shape[1]], self.qvel[env_ids, : qvel.shape[1]], self.force[env_ids] = qpos, qvel, 0.0
         self._warm_start[env_ids] = 0.0
         self._time[env_ids] = 0.0
         self.touch[env_ids] = 0.0

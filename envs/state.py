@@ -30,7 +30,7 @@ class StateCodec:
         self._axes = torch.tensor([skeleton.joints[k].axis for k in hinges]).reshape(-1, 3)
 
     def decode(self, qpos: Tensor, qvel: Tensor) -> CharacterState:
-        """MuJoCo's ``qpos [..., nq]`` and ``qvel [..., nv]`` as a state, velocities of the root in the world frame."""
+        """MuJoCo's ``qpos [..., nq]`` and ``qvel [..., nv]`` as a state (what follows the joints is left out), velocities of the root in the world frame."""
         lead = qpos.shape[:-1]
         q, v = qpos.reshape(-1, qpos.shape[-1]).t().contiguous(), qvel.reshape(-1, qvel.shape[-1]).t().contiguous()  # batch innermost: see motions.rotations
         joint_quat = q.new_empty(4, len(self.skeleton.joints), q.shape[1])
@@ -43,7 +43,7 @@ class StateCodec:
             root_lin_vel=v[:3].t(),
             root_ang_vel=quat_rotate(root_quat, v[3:6].t()),
             joint_quat=joint_quat.permute(2, 1, 0),
-            joint_vel=v[6:].t(),
+            joint_vel=v[6 : 6 + self.skeleton.num_dofs].t(),
         )
         return state if len(lead) == 1 else state.reshape(*lead)
 

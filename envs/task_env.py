@@ -18,7 +18,8 @@ COUNTED = ("task_return", "asked", "met", "over")
 
 
 class TaskEnv(EnvLayer[HumanoidEnv]):
-    """Observations are ``[N, O + G]``, the character's first. The reward is the task's, 0 where the step ended in a fall.
+    """Observations are ``[N, O + G]``, the character's first. The reward is the task's, 0 where the step ended in a fall
+    or in what the task calls a failure, which is a termination as well.
 
     Args:
         env: characters. task: for as many.
@@ -32,6 +33,7 @@ class TaskEnv(EnvLayer[HumanoidEnv]):
         if env.num_envs != task.num_envs:
             raise ValueError(f"task {task.name}: num_envs: got {task.num_envs}; expected {env.num_envs}, as many as there are characters")
         super().__init__(env)
+        task.enter(env.physics)
         self.task, self.config = task, env.config
         self.task_return = torch.zeros(env.num_envs, device=env.device)
         self.asked, self.met = (torch.zeros(env.num_envs, dtype=torch.long, device=env.device) for _ in range(2))
@@ -78,16 +80,18 @@ class TaskEnv(EnvLayer[HumanoidEnv]):
         """One control step with joint targets ``action [N, A]``; nothing is reset, but targets whose time is up are replaced."""
         step = self.env.step(action)
         state = self.env.state
-        reward = torch.where(step.terminated, 0.0, self.task.reward(state))
-        there = self.task.success(state) & ~step.terminated
-        closed = (self.task.advance(state) | step.done) & ~self.over
+        failed = step.terminated | self.task.failed(state)
+        truncated = step.truncated & ~failed
+        reward = torch.where(failed, 0.0, self.task.reward(state))
+        there = self.task.success(state) & ~failed
+        closed = (self.task.advance(state) | failed | truncated) & ~self.over
         counted = torch.where(self.over, 0.0, reward)
         self.task_return += counted
         self._earned, self._steps = self._earned + counted.sum(), self._steps + (~self.over).sum()
         self.asked += closed
         self.met += closed & there
-        self.over = self.over | step.done
-        return Step(self.obs, reward, step.terminated, step.truncated, step.disc_obs)
+        self.over = self.over | failed | truncated
+        return Step(self.obs, reward, failed, truncated, step.disc_obs)
 
     def take_mean_reward(self) -> float:
         """The task's mean reward of a control step since this was last asked, over all environments."""

@@ -160,7 +160,7 @@ MUTATIONS = [
     Mutation("ase/pretrain.py", "skill = torch.where(evidence, skill, 0.0)", "skill = skill.clone()", PRETRAIN),
     # Style
     Mutation("ase/style.py", "evidence.nonzero()", "torch.ones_like(evidence).nonzero()", STYLE),
-    Mutation("ase/style.py", "+ config.gradient_penalty * penalty", "- 1e-3 * penalty", STYLE),
+    Mutation("ase/style.py", "+ flatness * penalty", "- 1e-3 * penalty", STYLE),
     Mutation("ase/style.py", "clean if config.judge_noise_free", "~clean if config.judge_noise_free", STYLE),
     # Checkpoints
     Mutation("ase/checkpoint.py", "save_file(tensors, temporary", "save_file(tensors, path", CHECKPOINT),

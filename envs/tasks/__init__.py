@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 import torch
 
 from envs.character import Character
+from envs.props import Prop
 from envs.tasks.base import Task, TaskConfig
 from envs.tasks.heading import Heading, HeadingConfig
 from envs.tasks.location import Location, LocationConfig
 from envs.tasks.reach import Reach, ReachConfig
+from envs.tasks.strike import Strike, StrikeConfig, strike_prop
 
-__all__ = ["TASKS", "Task", "TaskConfig", "TaskSettings", "make_task"]
-TASKS = ("heading", "location", "reach")
+__all__ = ["TASKS", "Task", "TaskConfig", "TaskSettings", "make_task", "task_prop"]
+TASKS = ("heading", "location", "reach", "strike")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,12 @@ class TaskSettings:
     heading: HeadingConfig = field(default_factory=HeadingConfig)
     location: LocationConfig = field(default_factory=LocationConfig)
     reach: ReachConfig = field(default_factory=ReachConfig)
+    strike: StrikeConfig = field(default_factory=StrikeConfig)
+
+
+def task_prop(name: str, settings: TaskSettings) -> Prop | None:
+    """The thing that the world of a task needs, if any."""
+    return strike_prop(settings.strike) if name == "strike" else None
 
 
 def make_task(name: str, settings: TaskSettings, character: Character, num_envs: int, control_dt: float, generator: torch.Generator) -> Task:
@@ -40,4 +48,6 @@ def make_task(name: str, settings: TaskSettings, character: Character, num_envs:
         if settings.reach.body not in bodies:
             raise ValueError(f"task reach: body: got {settings.reach.body}; expected one of the character's. Available: {', '.join(bodies)}")
         return Reach(settings.reach, num_envs, control_dt, generator, bodies.index(settings.reach.body))
+    if name == "strike":
+        return Strike(settings.strike, num_envs, control_dt, generator, character.skeleton.body_names)
     raise ValueError(f"task {name}: unknown. Available: {', '.join(TASKS)}")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from envs.marker import Marker
+from envs.physics import Physics
 from motions.rotations import heading, quat_rotate, yaw_quat
 from motions.skeleton import CharacterState
 
@@ -44,6 +45,10 @@ class Task(ABC):
         self.steps_left = torch.zeros(num_envs, dtype=torch.long, device=self.device)
         self.frozen = False  # targets stay as they are set, whatever the time: for steering by hand
 
+    def enter(self, physics: Physics) -> None:
+        """Makes the simulations known, for tasks that have things in them; called once, before anything else."""
+        self.physics = physics
+
     @abstractmethod
     def draw(self, env_ids: Tensor, state: CharacterState) -> None:
         """New random targets for ``env_ids [n]``, in a world where the characters are in ``state [N]``."""
@@ -59,6 +64,10 @@ class Task(ABC):
     @abstractmethod
     def success(self, state: CharacterState) -> Tensor:
         """Whether the characters do what they are asked to at this moment, ``[N]``."""
+
+    def failed(self, state: CharacterState) -> Tensor:
+        """Whether the characters have broken the task's rules, which ends the episode as a fall does, ``[N]``."""
+        return torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
 
     @abstractmethod
     def markers(self, env_id: int, state: CharacterState) -> list[Marker]:

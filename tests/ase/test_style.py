@@ -325,7 +325,7 @@ def test_the_travel_discriminator_sees_travel_alone():
     demo[..., 2], agent[..., 2] = 1 + 0.2 * demo[..., 2], 0.3 + 0.2 * agent[..., 2]
     gain = {}
     for share in (0.0, 0.5):
-        style = make_travel_style(share, gradient_penalty=0.2, travel_lr=3e-3)
+        style = make_travel_style(share, travel_lr=3e-3)
         metrics = train(style, agent, demo, rounds=30, z=torch.zeros(len(agent), 4))
         faster = agent.clone()
         faster[..., 2] += 0.7
