@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,13 +26,16 @@ COMMANDS = {
 def main(argv: Sequence[str]) -> int:
     """Runs one command; bad input ends with one line on standard error and status 2."""
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    if not argv or argv[0] in ("-h", "--help"):
-        print("usage: run.py COMMAND ... (COMMAND --help shows its flags)\n" + "\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items()))
-        return 0
     try:
-        if argv[0] not in COMMANDS:
+        if not argv or argv[0] in ("-h", "--help"):
+            print("usage: run.py COMMAND ... (COMMAND --help shows its flags)\n" + "\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items()))
+        elif argv[0] not in COMMANDS:
             raise ValueError(f"command {argv[0]}: unknown.{closest(argv[0], COMMANDS)} Available: {', '.join(COMMANDS)}")
-        importlib.import_module(f"cfg.commands.{argv[0].replace('-', '_')}").main(argv[1:])
+        else:
+            importlib.import_module(f"cfg.commands.{argv[0].replace('-', '_')}").main(argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, RankLostError) as error:
         return fail(error)
     return 0

@@ -260,3 +260,12 @@ def test_render_shows_the_latents_of_named_clips(with_cells: Path, trained: Path
         assert run.main(["render", str(with_cells), *command, *names]) == 0
     assert f"clip wlk: not in run {with_cells}. Closest: walk. Available: all, walk" in error_line(capsys, "render", str(with_cells), *command, "wlk")
     assert f"run {trained}: its clips have no latents of their own; expected skills trained with" in error_line(capsys, "render", str(trained), *command, "walk")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """As in ``run.py bench --help | head -1``: the pipe is closed before anything is written."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "run.py"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
