@@ -79,6 +79,19 @@ def locomotion() -> RunConfig:
     )
 
 
+def getup() -> RunConfig:
+    """As `locomotion`, and getting up: a quarter of the episodes start fallen, many falls go on from where the character lies. Two CPU cores."""
+    base = locomotion()
+    start = StartMix(clip=0.65, default=0.1, fallen=0.25, recovery=0.5, hard_share=0.5, grace_s=4.0)
+    return replace(
+        base,
+        preset="getup",
+        dataset="getup",
+        env=replace(base.env, episode_length_s=8.0, min_root_height_m=0.0, start=start),
+        train=replace(base.train, max_samples=30_000_000),
+    )
+
+
 def full() -> RunConfig:
     """Every clip, get-ups and fallen starts included, sized for a GPU."""
     wide = (1024, 1024, 512)
@@ -96,7 +109,7 @@ def full() -> RunConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "full": full}
+PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "getup": getup, "full": full}
 
 
 def preset(name: str) -> RunConfig:

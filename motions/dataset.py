@@ -2,7 +2,7 @@
 
     mirror: true        # also every clip's mirror image, at the same weight (default false)
     weighting: clip     # a weight is a clip's share; "duration": multiplied by the clip's length (default clip)
-    ground: true        # shift clips that float or sink onto the floor (default false)
+    ground: true        # shift clips whose lowest point is off the floor onto it (default false; not for runs, whose flight would be taken for floating)
     smooth_s: 0.04      # average poses over time, standard deviation in seconds: spreads jumps that no body can follow (default 0)
     clips:
       walk: 1
@@ -11,6 +11,7 @@
         weight: 1
         range_s: [0.2, 1.5]     # only this part of the clip
         mirror: false           # not its mirror image
+        ground: true            # this one only
         tags: [air]             # what it is, to select by
       jump_end:
         clip: jump              # the clip's file, where the name is another: several parts of one clip
@@ -35,6 +36,7 @@ from typing import Any
 import torch
 import yaml
 
+from motions.check import shift_to_floor
 from motions.clip import MIRROR, Clip, mirror
 from motions.dataset_entries import Entry, check_keys, read_entries, read_flag, read_groups, read_tags, read_weight
 from motions.library import MotionLibrary
@@ -55,7 +57,6 @@ class Dataset:
         name: the file's stem.
         entries: the clips, mirror images included.
         weighting: ``"clip"``: the weights are relative probabilities; ``"duration"``: they are multiplied by the clips' lengths.
-        ground: shift clips vertically onto the floor (see `motions.check.shift_to_floor`).
         groups: name and weight of each group.
         smooth_s: see `motions.smooth.smooth`.
     """
@@ -63,7 +64,6 @@ class Dataset:
     name: str
     entries: tuple[Entry, ...]
     weighting: str = "clip"
-    ground: bool = False
     groups: tuple[tuple[str, float], ...] = ()
     smooth_s: float = 0.0
 
@@ -135,15 +135,15 @@ def load_dataset(name_or_path: str | Path, datasets_dir: str | Path) -> Dataset:
     if isinstance(smooth_s, bool) or not isinstance(smooth_s, int | float) or not 0 <= smooth_s <= MAX_SMOOTH_S:
         raise ValueError(f"dataset {path}: smooth_s: got {smooth_s!r}; expected seconds from 0 to {MAX_SMOOTH_S:g}")
     flags = {key: read_flag(f"dataset {path}", data, key, False) for key in ("mirror", "ground")}
-    entries = list(read_entries(path, data.get("clips"), "", (), flags["mirror"])) if "clips" in data or "groups" not in data else []
+    entries = list(read_entries(path, data.get("clips"), "", (), flags["mirror"], flags["ground"])) if "clips" in data or "groups" not in data else []
     groups = []
     for name, group in read_groups(path, data.get("groups", {})):
         groups.append((name, read_weight(f"dataset {path}: group {name}", group.get("weight", 1.0))))
-        entries += read_entries(path, group.get("clips"), name, read_tags(f"dataset {path}: group {name}", group), flags["mirror"])
+        entries += read_entries(path, group.get("clips"), name, read_tags(f"dataset {path}: group {name}", group), flags["mirror"], flags["ground"])
     names = [e.name for e in entries]
     if double := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"dataset {path}: clip {double[0]}: got it {names.count(double[0])} times, mirror images counted; expected each name once")
-    dataset = Dataset(path.stem, tuple(entries), weighting, flags["ground"], tuple(groups), float(smooth_s))
+    dataset = Dataset(path.stem, tuple(entries), weighting, tuple(groups), float(smooth_s))
     if not any(dataset.shares([1.0] * len(entries))):
         raise ValueError(f"dataset {path}: clips: got weight 0 for all; expected one above 0")
     return dataset
@@ -155,10 +155,11 @@ def build_library(dataset: Dataset, clips_dir: str | Path, skeleton: Skeleton, d
     Raises:
         ValueError: a clip is not there or not valid.
     """
-    used = [(entry, smooth(load_entry(entry, clips_dir, dataset.name), dataset.smooth_s)) for entry in dataset.entries if entry.weight > 0]
+    loaded = [(entry, smooth(load_entry(entry, clips_dir, dataset.name), dataset.smooth_s)) for entry in dataset.entries if entry.weight > 0]
+    used = [(entry, shift_to_floor(clip, skeleton) if entry.ground else clip) for entry, clip in loaded]
     shares = replace(dataset, entries=tuple(entry for entry, _ in used)).shares([clip.duration_s for _, clip in used])
     kept = [(clip, share) for (_, clip), share in zip(used, shares, strict=True) if share > 0]
-    return MotionLibrary([clip for clip, _ in kept], skeleton, [share for _, share in kept], device, dataset.ground)
+    return MotionLibrary([clip for clip, _ in kept], skeleton, [share for _, share in kept], device)
 
 
 def load_entry(entry: Entry, clips_dir: str | Path, dataset: str = "") -> Clip:

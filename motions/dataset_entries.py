@@ -11,7 +11,7 @@ from typing import Any
 
 from motions.clip import MIRROR
 
-ENTRY_KEYS = ("clip", "mirror", "range_s", "tags", "weight")
+ENTRY_KEYS = ("clip", "ground", "mirror", "range_s", "tags", "weight")
 GROUP_KEYS = ("clips", "tags", "weight")
 
 
@@ -22,7 +22,7 @@ class Entry:
     Attributes:
         name: in the dataset. clip: its file's name, without the ending.
         weight: as written. group: the one that it shares a weight with, or "".
-        range_s: the part of the clip that is used, or None for all of it. tags: what it is.
+        range_s: the part of the clip that is used, or None for all of it. tags: what it is. ground: shift it onto the floor.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Entry:
     group: str = ""
     range_s: tuple[float, float] | None = None
     tags: tuple[str, ...] = ()
+    ground: bool = False
 
 
 def check_keys(what: str, data: dict[Any, Any], keys: Sequence[str]) -> None:
@@ -82,8 +83,8 @@ def read_groups(path: Path, groups: Any) -> Iterator[tuple[str, dict[Any, Any]]]
         yield name, group
 
 
-def read_entries(path: Path, clips: Any, group: str, tags: tuple[str, ...], mirrored: bool) -> Iterator[Entry]:
-    """The clips of a dataset file or of one of its groups, checked, each followed by its mirror image if it is to have one."""
+def read_entries(path: Path, clips: Any, group: str, tags: tuple[str, ...], mirrored: bool, grounded: bool) -> Iterator[Entry]:
+    """The clips of a dataset file or of one of its groups, checked, each followed by its mirror image if it is to have one. ``mirrored``, ``grounded``: the defaults."""
     where = f"dataset {path}: group {group}" if group else f"dataset {path}"
     if not isinstance(clips, dict) or not clips:
         raise ValueError(f"{where}: clips: got {clips!r}; expected at least one line `name: weight`")
@@ -96,7 +97,9 @@ def read_entries(path: Path, clips: Any, group: str, tags: tuple[str, ...], mirr
         file = data.get("clip", name)
         if not isinstance(file, str):
             raise ValueError(f"{what}: clip: got {file!r}; expected a clip's name")
-        entry = Entry(name, file, read_weight(what, data.get("weight", 1.0)), group, read_range(what, data), tags + tuple(t for t in read_tags(what, data) if t not in tags))
+        own = tags + tuple(t for t in read_tags(what, data) if t not in tags)
+        ground = read_flag(what, data, "ground", grounded)
+        entry = Entry(name, file, read_weight(what, data.get("weight", 1.0)), group, read_range(what, data), own, ground)
         yield entry
         if read_flag(what, data, "mirror", mirrored):
             if name.endswith(MIRROR):

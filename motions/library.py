@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from motions.check import shift_to_floor
 from motions.clip import Clip, mirror_name
 from motions.cycle import cycle_of
 from motions.rotations import quat_conj, quat_log, quat_mul, quat_rotate, yaw_quat
@@ -27,13 +26,12 @@ class MotionLibrary:
         clips: the clips; each must hold every joint of the skeleton.
         skeleton: the character's tree.
         weights: relative sampling weight of each clip; uniform if omitted.
-        ground: shift a clip vertically so that its lowest point (5th percentile over frames) touches the floor, where that is off by more than 1 cm.
 
     Raises:
         ValueError: no clips, a clip without one of the skeleton's joints, or weights that are negative or do not match.
     """
 
-    def __init__(self, clips: Sequence[Clip], skeleton: Skeleton, weights: Sequence[float] | None = None, device: torch.device | str = "cpu", ground: bool = False):
+    def __init__(self, clips: Sequence[Clip], skeleton: Skeleton, weights: Sequence[float] | None = None, device: torch.device | str = "cpu"):
         if not clips:
             raise ValueError("motion library: got no clips; expected at least one")
         weights = [1.0] * len(clips) if weights is None else list(weights)
@@ -41,7 +39,6 @@ class MotionLibrary:
             raise ValueError(f"motion library: weights: got {weights} for {len(clips)} clips; expected one number >= 0 a clip, not all zero")
         self.skeleton, self.device = skeleton, torch.device(device)
         self.names = tuple(clip.name for clip in clips)
-        clips = [shift_to_floor(clip, skeleton) for clip in clips] if ground else clips
         self._table = torch.cat([_frames(clip, skeleton) for clip in clips], dim=1).to(self.device, torch.float32)  # [W, M]: frames innermost, as in kinematics
         num_quats = 1 + len(skeleton.joints)
         self._rows = (4 * num_quats, num_quats, 9 + skeleton.num_dofs)

@@ -29,6 +29,7 @@ REPLAY = "tests/ase/test_replay.py"
 NETS = "tests/ase/test_nets.py"
 PPO = "tests/ase/test_ppo.py"
 STYLE = "tests/ase/test_style.py"
+STRIKE = "tests/envs/test_strike.py"
 PRETRAIN = "tests/ase/test_pretrain.py"
 CHECKPOINT = "tests/ase/test_checkpoint.py"
 STATE = "tests/envs/test_state.py"
@@ -256,6 +257,18 @@ MUTATIONS = [
     Mutation("ase/style.py", ".diff(dim=1).square()", ".square()", STYLE),
     Mutation("ase/style.py", "style.in_pace(style.see(demo_windows), asked) + noise", "style.see(demo_windows) + noise", STYLE),
     Mutation("ase/style.py", "style.in_pace(style.see(agent_windows), agent_clips) + noise", "style.see(agent_windows) + noise", STYLE),
+    Mutation("envs/tasks/strike.py", "up < FALLEN, 1.0, 0.6 * (1 - up)", "up > FALLEN, 1.0, 0.6 * (1 - up)", STRIKE),
+    Mutation("envs/tasks/strike.py", "0.6 * (1 - up)", "0.6 * (1 + up)", STRIKE),
+    Mutation("envs/tasks/strike.py", "gap = target - pos", "gap = pos - target", STRIKE),
+    Mutation("envs/tasks/strike.py", "& self._forbidden", "& ~self._forbidden", STRIKE),
+    Mutation("envs/tasks/strike.py", "yaw_quat(-heading(state.root_quat))", "yaw_quat(heading(state.root_quat))", STRIKE),
+    Mutation("envs/tasks/strike.py", "quat_rotate(self.box.quat, self.box.ang_vel_b)", "self.box.ang_vel_b", STRIKE),
+    Mutation("envs/tasks/strike.py", ".any(-1) & (self.up >= FALLEN)", ".any(-1)", STRIKE),
+    Mutation("envs/task_env.py", "step.terminated | self.task.failed(state)", "step.terminated", STRIKE),
+    Mutation("envs/props.py", "qvel[:, -6:] = pos, quat, 0.0", "qvel[:, -6:] = pos, quat, 1.0", STRIKE),
+    Mutation("envs/props.py", "touch[:, -self._num_bodies :] > 0", "touch[:, : self._num_bodies] > 0", STRIKE),
+    Mutation("motions/dataset.py", "if entry.ground else clip", "if not entry.ground else clip", "tests/motions/test_dataset.py"),
+    Mutation("envs/humanoid.py", "(qvel.abs().amax() < MAX_SPEED)", "(qvel.amax() < MAX_SPEED)", ENV),
     Mutation("motions/smooth.py", "for k in (-1, 0, 1)]", "for k in (0, 0, 0)]", SMOOTH),
     Mutation("motions/smooth.py", "root_pos - offset if cycles < 0", "root_pos + offset if cycles < 0", SMOOTH),
     Mutation("motions/smooth.py", "moved + offset if cycles > 0", "moved - offset if cycles > 0", SMOOTH),

@@ -220,7 +220,7 @@ def test_an_episode_is_cut_off_at_its_length_with_the_true_observation(character
 # Divergence
 
 
-@pytest.mark.parametrize("kind", ["position", "velocity", "speed"])
+@pytest.mark.parametrize("kind", ["position", "velocity", "speed", "speed backwards"])
 def test_a_diverged_simulation_is_isolated_counted_and_restarted(character, library, kind, caplog):
     env, other = make_env(character, library, 5), make_env(character, library, 5)
     for e in (env, other):
@@ -231,7 +231,7 @@ def test_a_diverged_simulation_is_isolated_counted_and_restarted(character, libr
     elif kind == "velocity":
         env.physics.qvel[3, 2] = torch.inf
     else:
-        env.physics.qvel[3, 20] = 1e7
+        env.physics.qvel[3, 20] = 1e7 if kind == "speed" else -1e7
     with caplog.at_level(logging.WARNING):
         step, normal = env.step(actions(5, 1)), other.step(actions(5, 1))
     assert "environments [3]" in caplog.text

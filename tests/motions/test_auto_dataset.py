@@ -41,7 +41,7 @@ def test_the_text_loads_and_explains(tmp_path, skeleton, clips):
     weights = dict(dataset.clips)
     assert set(weights) == {"walk", "walk_mirror", "same", "same_mirror", "other", "other_mirror"}
     assert weights["walk"] == weights["same"] == pytest.approx(weights["other"], abs=0.05)  # sqrt(4) shared by two, sqrt(1) for one
-    assert dataset.ground
+    assert all(entry.ground for entry in dataset.entries)
     assert "# 4.0 s, like same (0.00)" in text
     assert "# 1.0 s, like no other" in text
     assert "exp(-(d / 0.3)^2)" in text

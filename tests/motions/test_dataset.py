@@ -37,12 +37,12 @@ def test_a_dataset_is_read_by_name_or_path(tmp_path):
     path = write(tmp_path, "weighting: duration\nground: true\nclips: {walk: 1, run: 0.5}\n")
     for reference in ("mine", path, str(path)):
         got = load_dataset(reference, tmp_path)
-        assert (got.name, got.clips, got.weighting, got.ground) == ("mine", (("walk", 1.0), ("run", 0.5)), "duration", True)
+        assert (got.name, got.clips, got.weighting, all(e.ground for e in got.entries)) == ("mine", (("walk", 1.0), ("run", 0.5)), "duration", True)
 
 
 def test_defaults(tmp_path):
     got = load_dataset(write(tmp_path, "clips: {walk: 1}"), tmp_path)
-    assert (got.clips, got.weighting, got.ground) == ((("walk", 1.0),), "clip", False)
+    assert (got.clips, got.weighting, got.entries[0].ground) == ((("walk", 1.0),), "clip", False)
 
 
 def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
@@ -74,7 +74,7 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
         ("clips: {walk: 1}\nground: 1", "ground: got 1; expected true or false"),
         ("clips: {walk: 1}\nmirror: both", "mirror: got 'both'; expected true or false"),
         ("clips: {walk: 1, walk_mirror: 1}\nmirror: true", "clip walk_mirror: listed beside `mirror: true`; expected only the clips themselves"),
-        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, mirror, range_s, tags, weight"),
+        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, mirror, range_s, tags, weight"),
         ("clips: {walk: {weight: -1}}", "clip walk: weight: got -1; expected a number >= 0"),
         ("clips: {walk: {clip: 3}}", "clip walk: clip: got 3; expected a clip's name"),
         ("clips: {walk: {mirror: 1}}", "clip walk: mirror: got 1; expected true or false"),
@@ -202,3 +202,19 @@ def test_a_cut_keeps_both_ends(skeleton):
     for start, end in ((0.0, 2.2), (1.0, 1.01)):
         with pytest.raises(ValueError, match=rf"clip constant_velocity: range_s: got \[{start:g}, {end:g}\]; expected a part of at least two frames within 0 to 2.000 s"):
             cut(clip, start, end)
+
+
+def test_one_clip_can_be_put_on_the_floor_alone(tmp_path, skeleton):
+    high = synthetic.constant_velocity(skeleton, height_m=1.5)
+    for name in ("a", "b"):
+        replace(high, name=name).save(tmp_path / f"{name}.npz")
+    for text, expected in (
+        ("clips: {a: {ground: true}, b: 1}", (True, False)),
+        ("ground: true\nclips: {a: 1, b: {ground: false}}", (True, False)),
+        ("ground: true\nclips: {a: 1}\ngroups: {more: {clips: {b: 1}}}", (True, True)),
+    ):
+        library = build_library(load_dataset(write(tmp_path, text), tmp_path), tmp_path, skeleton)
+        state = library.state_at(torch.arange(2), torch.full((2,), 0.5))
+        feet = skeleton.lowest_point(state.body_pos_w, state.body_mat_w)
+        assert tuple(abs(float(low)) < 1e-6 for low in feet) == expected, text
+        assert max(feet) < 0.01 or max(feet) > 0.5

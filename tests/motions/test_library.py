@@ -225,13 +225,6 @@ def test_leading_dimensions_are_kept(spin):
     torch.testing.assert_close(spin.state_at(ids[0, 0], times[1, 2]).joint_quat, at(spin, [0.5]).joint_quat[0])
 
 
-def test_ground_puts_the_lowest_point_on_the_floor(skeleton):
-    high = synthetic.constant_velocity(skeleton, height_m=1.5)
-    feet = [skeleton.lowest_point(s.body_pos_w, s.body_mat_w) for s in (at(MotionLibrary([high], skeleton, ground=g), [0.5]) for g in (True, False))]
-    assert float(feet[0]) == pytest.approx(0.0, abs=1e-6)
-    assert float(feet[1]) > 0.5
-
-
 @pytest.fixture
 def three(skeleton) -> MotionLibrary:
     clips = [synthetic.constant_velocity(skeleton, duration_s=d) for d in (0.5, 1.0, 2.0)]
