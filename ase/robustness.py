@@ -1,4 +1,4 @@
-"""How characters take pushes and get up: trials in which a fall ends nothing.
+"""How characters take pushes and thrown boxes, and get up: trials in which a fall ends nothing.
 
 Shapes: ``N`` characters, one trial each, ``O`` observation, ``T`` control steps.
 """
@@ -15,12 +15,6 @@ from ase.metrics import recovery
 from ase.rollout import Env
 
 HOLD_S = 1.0  # on its feet for so long a character has recovered
-
-
-class Pushed(Protocol):
-    """See `envs.pushes.Pushes`."""
-
-    def push(self, env_ids: Tensor) -> None: ...
 
 
 class Upright(Env, Protocol):
@@ -40,20 +34,22 @@ def watch(env: Upright, act: Callable[[Tensor], Tensor], obs: Tensor, steps: int
     return torch.stack(stood), obs
 
 
-def push_trial(env: Upright, pushes: Pushed, act: Callable[[Tensor], Tensor], before_s: float, push_s: float, after_s: float, dt: float) -> dict[str, Any]:
-    """Every character acts for ``before_s`` seconds, is pushed once for ``push_s`` and watched for ``after_s``.
+def knock_trial(
+    env: Upright, name: str, knock: Callable[[Tensor], None], act: Callable[[Tensor], Tensor], before_s: float, knock_s: float, after_s: float, dt: float
+) -> dict[str, Any]:
+    """Every character acts for ``before_s`` seconds, is knocked once, by what ``knock`` begins for environments ``[n]`` and lasts ``knock_s``, and is watched for ``after_s``.
 
     Returns:
-        ``push_survival``: share that is on its feet for a second within ``after_s`` of the push's end, of those that stood when it began; ``push_recovery_time_s``: their mean
-        and largest time from the push's end until then (0 where nobody went down); ``pushed``: how many stood.
+        With ``name`` before each: ``_survival``: share that is on its feet for a second within ``after_s`` of the knock's end, of those that stood when it began;
+        ``_recovery_time_s``: their mean and largest time from the knock's end until then (0 where nobody went down); ``_trials``: how many stood.
     """
     stood, obs = watch(env, act, env.reset(), round(before_s / dt))
     upright = stood[-1]
-    pushes.push(torch.arange(env.num_envs, device=env.device))
-    _, obs = watch(env, act, obs, round(push_s / dt))
+    knock(torch.arange(env.num_envs, device=env.device))
+    _, obs = watch(env, act, obs, round(knock_s / dt))
     stood, _ = watch(env, act, obs, round(after_s / dt))
     recovered, time = recovery(stood[:, upright], dt, HOLD_S)
-    return {"push_survival": _share(recovered), "push_recovery_time_s": _times(time), "pushed": int(upright.sum())}
+    return {f"{name}_survival": _share(recovered), f"{name}_recovery_time_s": _times(time), f"{name}_trials": int(upright.sum())}
 
 
 def fall_trial(env: Upright, act: Callable[[Tensor], Tensor], after_s: float, dt: float) -> dict[str, Any]:

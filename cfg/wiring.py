@@ -48,10 +48,10 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
 
 
 def load_world(config: RunConfig, prop: Prop | None = None) -> tuple[Character, MotionLibrary]:
-    """Character (with a prop beside it, if given) and clips of a run, on its device; sets torch's threads."""
+    """Character (with ``prop`` beside it, or the box that is thrown at it) and clips of a run, on its device; sets torch's threads."""
     torch.set_num_threads(share_of_cores(config.num_threads))
     device = choose_device(config.device, config.physics)
-    character = load_character(config.env.character, config.env.sim_dt, prop=prop)
+    character = load_character(config.env.character, config.env.sim_dt, prop=prop or config.env.throw.prop)
     return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton, device)
 
 

@@ -16,9 +16,11 @@ from torch import Tensor
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.physics import Physics
+from envs.props import PropState
 from envs.pushes import PushConfig, Pushes
 from envs.resets import EARLY_S, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
+from envs.throws import ThrowConfig, Throws
 from motions.library import MotionLibrary
 from motions.rotations import heading
 from motions.skeleton import CharacterState
@@ -43,7 +45,7 @@ class EnvConfig:
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
-        push: random pushes at the root.
+        push: random pushes at the root. throw: boxes thrown at the character, whose world must hold one (`ThrowConfig.prop`).
         num_threads: physics threads; 0 takes one for each CPU core.
     """
 
@@ -57,6 +59,7 @@ class EnvConfig:
     terminate_on_fall: bool = True
     min_root_height_m: float = 0.0
     push: PushConfig = field(default_factory=PushConfig)
+    throw: ThrowConfig = field(default_factory=ThrowConfig)
     num_threads: int = 0
 
     @property
@@ -117,6 +120,10 @@ class HumanoidEnv:
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
+        self.throws: Throws | None = None
+        if config.throw.every_s > 0:
+            box = PropState(physics, len(character.skeleton.body_names))
+            self.throws = Throws(config.throw, box, n, config.control_dt, generator)
         self.num_diverged = 0
         self.seconds = {"physics": 0.0, "features": 0.0}  # wall time spent in `step`, by part
         pool = fallen_pool(physics, self.codec, character, generator) if config.start.fallen > 0 else None
@@ -163,6 +170,13 @@ class HumanoidEnv:
         """Makes the next reset of ``env_ids [n]`` take their episodes for falls."""
         self.fallen[env_ids] = True
 
+    def disturb(self, env_ids: Tensor) -> None:
+        """Pushes, or throws at, the characters of ``env_ids [n]`` now, whichever the configuration has."""
+        if self.pushes is not None:
+            self.pushes.push(env_ids)
+        if self.throws is not None:
+            self.throws.throw(env_ids, self.state)
+
     def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Starts environments ``env_ids [n]`` at ``times_s [n]`` of ``clip_ids [n]``, their history filled from the clip; returns ``[N, O]``."""
         self._begin(env_ids, self.starts.on_clip(clip_ids, times_s))
@@ -182,8 +196,9 @@ class HumanoidEnv:
         self.history = self.history.index_copy(0, ids, starts.history)
         self.grace_steps[ids], self.start_clip[ids] = starts.grace_steps, starts.clip
         self.episode_step[ids] = 0
-        if self.pushes is not None:
-            self.pushes.begin(ids)
+        for disturbance in (self.pushes, self.throws):
+            if disturbance is not None:
+                disturbance.begin(ids)
         self.fallen[ids] = False
 
     @property
@@ -207,6 +222,8 @@ class HumanoidEnv:
         """One control step. Actions ``[N, A]`` are clamped to [-1, 1] and become position targets in radians."""
         start = time.perf_counter()
         ctrl = self._offset + self._scale * action.clamp(-1.0, 1.0)
+        if self.throws is not None:
+            self.throws.advance(self.state)
         if self.pushes is not None:
             self.physics.force[:, self.character.root_id, :3] = self.pushes.advance()
         self.physics.step(ctrl, self.config.num_substeps)
@@ -251,6 +268,7 @@ class HumanoidEnv:
             "generator": self.generator.get_state(),
             "num_diverged": torch.tensor(self.num_diverged),
             **({"pushes": self.pushes.state_dict()} if self.pushes is not None else {}),
+            **({"throws": self.throws.state_dict()} if self.throws is not None else {}),
             **{name: getattr(self, name).clone() for name in COUNTED},
         }
 
@@ -262,6 +280,8 @@ class HumanoidEnv:
         self.num_diverged = int(saved["num_diverged"])
         if self.pushes is not None:
             self.pushes.load_state_dict(saved["pushes"])
+        if self.throws is not None:
+            self.throws.load_state_dict(saved["throws"])
         for name in COUNTED:
             setattr(self, name, saved[name].to(self.device).clone())
         self._state = None

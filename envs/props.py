@@ -10,6 +10,7 @@ from torch import Tensor
 from envs.physics import Physics
 
 NAME = "prop"
+AWAY_M = 100.0  # where it waits until it is put somewhere
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Prop:
     def add_to(self, spec: mujoco.MjSpec, bodies: list[str]) -> None:
         """Puts the box into a world, behind everything else, with one sensor for its contacts with each of ``bodies``."""
         half = [edge / 2 for edge in self.size_m]
-        body = spec.worldbody.add_body(name=NAME, pos=[3.0, 0.0, half[2]])
+        body = spec.worldbody.add_body(name=NAME, pos=[AWAY_M, 0.0, half[2]])
         body.add_freejoint(name=NAME)
         body.add_geom(name=NAME, type=mujoco.mjtGeom.mjGEOM_BOX, size=half, density=self.density, rgba=[0.79, 0.62, 0.42, 1.0])
         for name in bodies:
@@ -80,8 +81,10 @@ class PropState:
         """Which bodies were in contact with it in the last substep, ``[N, P]`` in skeleton order."""
         return self._physics.touch[:, -self._num_bodies :] > 0
 
-    def put(self, env_ids: Tensor, pos: Tensor, quat: Tensor) -> None:
-        """Puts the props of ``env_ids [n]`` (sorted) at rest at ``pos [n, 3]``, ``quat [n, 4]``; characters stay where they are and as fast."""
+    def put(self, env_ids: Tensor, pos: Tensor, quat: Tensor, lin_vel: Tensor | None = None) -> None:
+        """Puts the props of ``env_ids [n]`` (sorted) at ``pos [n, 3]``, ``quat [n, 4]``, moving with ``lin_vel [n, 3]`` or at rest; characters stay where they are and as fast."""
         qpos, qvel = self._physics.qpos[env_ids].clone(), self._physics.qvel[env_ids].clone()
         qpos[:, -7:-4], qpos[:, -4:], qvel[:, -6:] = pos, quat, 0.0
+        if lin_vel is not None:
+            qvel[:, -6:-3] = lin_vel
         self._physics.set_state(env_ids, qpos, qvel)

@@ -30,6 +30,7 @@ NETS = "tests/ase/test_nets.py"
 PPO = "tests/ase/test_ppo.py"
 STYLE = "tests/ase/test_style.py"
 STRIKE = "tests/envs/test_strike.py"
+THROWS = "tests/envs/test_throws.py"
 PRETRAIN = "tests/ase/test_pretrain.py"
 CHECKPOINT = "tests/ase/test_checkpoint.py"
 STATE = "tests/envs/test_state.py"
@@ -267,6 +268,11 @@ MUTATIONS = [
     Mutation("envs/task_env.py", "step.terminated | self.task.failed(state)", "step.terminated", STRIKE),
     Mutation("envs/props.py", "qvel[:, -6:] = pos, quat, 0.0", "qvel[:, -6:] = pos, quat, 1.0", STRIKE),
     Mutation("envs/props.py", "touch[:, -self._num_bodies :] > 0", "touch[:, : self._num_bodies] > 0", STRIKE),
+    Mutation("envs/throws.py", "- speed.unsqueeze(-1) * way", "+ speed.unsqueeze(-1) * way", THROWS),
+    Mutation("envs/throws.py", "0.5 * GRAVITY", "-0.5 * GRAVITY", THROWS),
+    Mutation("envs/throws.py", "velocity = state.root_lin_vel[env_ids]", "velocity = 0 * state.root_lin_vel[env_ids]", THROWS),
+    Mutation("envs/throws.py", "self.wait -= 1", "self.wait -= 2", THROWS),
+    Mutation("ase/robustness.py", "stood[:, upright]", "stood", "tests/ase/test_robustness.py"),
     Mutation("motions/dataset.py", "if entry.ground else clip", "if not entry.ground else clip", "tests/motions/test_dataset.py"),
     Mutation("envs/humanoid.py", "(qvel.abs().amax() < MAX_SPEED)", "(qvel.amax() < MAX_SPEED)", ENV),
     Mutation("motions/smooth.py", "for k in (-1, 0, 1)]", "for k in (0, 0, 0)]", SMOOTH),

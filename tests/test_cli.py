@@ -68,13 +68,15 @@ def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
 def test_evaluate_pushes_and_fells_on_demand(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "e.json"
     command = ["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "0.5"]
-    assert run.main([*command, "--pushes", "4", "--falls", "6"]) == 0
+    assert run.main([*command, "--pushes", "4", "--throws", "5", "--falls", "6"]) == 0
     measures = json.loads(out.read_text())
-    assert 0 <= measures["pushed"] <= 4
+    assert 0 <= measures["push_trials"] <= 4
+    assert 0 <= measures["throw_trials"] <= 5
+    assert set(measures["throw_recovery_time_s"]) == {"mean", "max"}
     assert measures["fallen"] == 6
     assert 0 <= measures["fallen_recovery"] <= 1
     assert set(measures["push_recovery_time_s"]) == {"mean", "max"}
-    assert "--pushes, --falls: got -1, 0; expected numbers of trials of skills" in error_line(capsys, *command, "--pushes", "-1")
+    assert "--pushes, --throws, --falls: got -1, 0, 0; expected numbers of trials of skills" in error_line(capsys, *command, "--pushes", "-1")
 
 
 def test_render_writes_video_and_strip(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

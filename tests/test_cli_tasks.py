@@ -101,7 +101,8 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path,
     assert "task: got location; expected heading, which it was started with" in error_line(capsys, "train-task", "location", "--out", str(controller), "--resume")
     assert "--clip: got walk for a task controller" in error_line(capsys, "render", str(controller), "--out", out + ".mp4", "--clip", "walk")
     assert "--seeds: got 0; expected at least 1" in error_line(capsys, "evaluate", str(controller), "--seeds", "0")
-    assert "--pushes, --falls: got 3, 0; expected numbers of trials of skills, not of a task controller" in error_line(capsys, "evaluate", str(controller), "--pushes", "3")
+    found = error_line(capsys, "evaluate", str(controller), "--pushes", "3")
+    assert "--pushes, --throws, --falls: got 3, 0, 0; expected numbers of trials of skills, not of a task controller" in found
     assert "hold_steps: got 7; expected a divisor" in error_line(capsys, "train-task", "heading", "--out", out, "--skills", str(trained), *SMALL, "--skill.hold-steps", "7")
 
 

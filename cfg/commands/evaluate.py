@@ -18,20 +18,22 @@ from ase.evaluate_task import over_seeds, play_episodes
 from ase.latents import sample_latents
 from ase.learner import Learner
 from ase.report import measures_table, task_table
-from ase.robustness import fall_trial, push_trial
+from ase.robustness import fall_trial, knock_trial
 from ase.run_folder import CONTROLLER
 from cfg.cli import parse
 from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
 from cfg.wiring import load_policy, load_skills, load_world, make_env, write_json
-from envs.character import Character
+from envs.character import Character, load_character
 from envs.demos import DemoWindows
 from envs.pushes import PushConfig
 from envs.resets import StartMix
+from envs.throws import ThrowConfig
 from motions.library import MotionLibrary
 
 BY_CLIP, BY_CLIP_S = 16, 5.0  # characters that play each clip with its own latents, and for how long
-AFTER_S = 5.0  # a pushed or fallen character has this long to get to its feet
+BEFORE_S, AFTER_S = 3.0, 5.0  # before a push or throw; a pushed or fallen character has the latter to get to its feet
+NEVER_S = 3600.0  # pushes and throws come when they are asked for
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class EvaluateArgs:
         run: folder that pretrain or train-task wrote, or one that the suite ships.
         json: file that receives the measures.
         latents: skills: how many. replicas: skills: rollouts of each from different starts.
-        pushes: skills: how many characters are pushed once, at 500 to 1,000 N for half a second. falls: skills: how many start lying on the floor.
+        pushes: skills: how many characters are pushed once, at 500 to 1,000 N for half a second. throws: skills: how many have a box of 5 kg thrown at them,
+            at 5 to 10 m/s. falls: skills: how many start lying on the floor.
         seconds: length of a rollout; a controller's episodes are as long as in training.
         episodes: controller: how many for each seed. seeds: controller: how many seeds.
         seed: of latents, starts and targets; the first one of several.
@@ -55,6 +58,7 @@ class EvaluateArgs:
     latents: int = 128
     replicas: int = 4
     pushes: int = 0
+    throws: int = 0
     falls: int = 0
     seconds: float = 10.0
     episodes: int = 256
@@ -70,8 +74,9 @@ def main(args: Sequence[str]) -> None:
     for name, number in (("latents", given.latents), ("replicas", given.replicas), ("episodes", given.episodes), ("seeds", given.seeds)):
         if number < 1:
             raise ValueError(f"run.py evaluate: --{name}: got {number}; expected at least 1")
-    if min(given.pushes, given.falls) < 0 or ((given.pushes or given.falls) and (given.run / CONTROLLER).is_file()):
-        raise ValueError(f"run.py evaluate: --pushes, --falls: got {given.pushes}, {given.falls}; expected numbers of trials of skills, not of a task controller")
+    trials = given.pushes, given.throws, given.falls
+    if min(trials) < 0 or (any(trials) and (given.run / CONTROLLER).is_file()):
+        raise ValueError(f"run.py evaluate: --pushes, --throws, --falls: got {', '.join(map(str, trials))}; expected numbers of trials of skills, not of a task controller")
     if (given.run / CONTROLLER).is_file():
         measures = evaluate_controller(given)
         table = task_table(measures, str(given.run))
@@ -104,20 +109,20 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
 def robustness(given: EvaluateArgs, config: RunConfig, character: Character, library: MotionLibrary, learner: Learner) -> dict[str, Any]:
     """See `ase.robustness`; every character acts under a random latent of its own."""
     found: dict[str, Any] = {}
-    for count, kind in ((given.pushes, "push"), (given.falls, "fall")):
+    for count, kind in ((given.pushes, "push"), (given.throws, "throw"), (given.falls, "fall")):
         if not count:
             continue
-        start = StartMix(clip=0, default=1) if kind == "push" else StartMix(clip=0, default=0, fallen=1)
-        push = PushConfig(every_s=3600.0)  # only when it is asked for
-        settings = replace(config.env, num_envs=count, start=start, push=push, terminate_on_fall=False, episode_length_s=3600.0, min_root_height_m=0.0)
-        env = make_env(config, character, library, given.seed, settings)
+        start = StartMix(clip=0, default=0, fallen=1) if kind == "fall" else StartMix(clip=0, default=1)
+        push, throw = PushConfig(every_s=NEVER_S if kind == "push" else 0.0), ThrowConfig(every_s=NEVER_S if kind == "throw" else 0.0)
+        settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0)
+        world = load_character(settings.character, settings.sim_dt, prop=throw.prop) if kind == "throw" else character
+        env = make_env(config, world, library, given.seed, settings)
         z = sample_latents(count, config.train.latents.dim, torch.Generator(env.device).manual_seed(given.seed))
         act = partial(_act_with, learner, z)
-        if kind == "push":
-            assert env.pushes is not None
-            found |= push_trial(env, env.pushes, act, 3.0, push.seconds, AFTER_S, settings.control_dt)
-        else:
+        if kind == "fall":
             found |= fall_trial(env, act, AFTER_S, settings.control_dt)
+        else:
+            found |= knock_trial(env, kind, env.disturb, act, BEFORE_S, push.seconds, AFTER_S, settings.control_dt)
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase.metrics import recovery
-from ase.robustness import fall_trial, push_trial
+from ase.robustness import fall_trial, knock_trial
 from tests.ase.toys import CPU, ToyStep
 
 DT = 0.1
@@ -53,12 +53,12 @@ class Scripted:
         return self.script[self.t - 1]
 
 
-def test_a_push_trial_counts_those_that_stood_when_it_began():
+def test_a_knock_trial_counts_those_that_stood_when_it_began():
     after = "1" * 10
     env = Scripted("11" + "00" + after + "1", "11" + "00" + "0" * 11, "10" + "11" + after + "1", "11" + "11" + "0" + after)
-    found = push_trial(env, env, lambda obs: obs, before_s=0.2, push_s=0.2, after_s=1.1, dt=DT)
+    found = knock_trial(env, "push", env.push, lambda obs: obs, before_s=0.2, knock_s=0.2, after_s=1.1, dt=DT)
     assert env.pushed_at == [(2, [0, 1, 2, 3])]
-    assert found["pushed"] == 3, "the third was down before"
+    assert found["push_trials"] == 3, "the third was down before"
     assert found["push_survival"] == pytest.approx(2 / 3, abs=1e-4)
     assert found["push_recovery_time_s"] == {"mean": 0.05, "max": 0.1}
 
