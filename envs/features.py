@@ -34,10 +34,8 @@ def observe(state: CharacterState, skeleton: Skeleton) -> Tensor:
         """World vectors ``[3, ..., n]`` in the heading frame."""
         return torch.stack((cos * v[0] + sin * v[1], cos * v[1] - sin * v[0], v[2]))
 
-    balls = [k for k, joint in enumerate(skeleton.joints) if joint.kind == "ball"]
-    hinges = [k for k, joint in enumerate(skeleton.joints) if joint.kind == "hinge"]
     quats = state.joint_quat.reshape(n, len(skeleton.joints), 4).permute(1, 0, 2)  # [J, n, 4]
-    axes = torch.tensor([skeleton.joints[k].axis for k in hinges], dtype=quats.dtype, device=quats.device).reshape(-1, 1, 3)
+    joints = skeleton.joint_index(quats)
     bodies = state.body_pos_w.reshape(n, -1, 3).permute(2, 1, 0)  # [3, P, n]
     rows = torch.cat(
         (
@@ -45,8 +43,8 @@ def observe(state: CharacterState, skeleton: Skeleton) -> Tensor:
             local(root[:, (0, 2)]).transpose(0, 1).reshape(6, n),
             local(state.root_lin_vel.reshape(n, 3).t()),
             local(state.root_ang_vel.reshape(n, 3).t()),
-            quat_to_tan_norm(quats[balls]).permute(0, 2, 1).reshape(-1, n),
-            twist_angle(quats[hinges], axes),
+            quat_to_tan_norm(quats[joints.balls]).permute(0, 2, 1).reshape(-1, n),
+            twist_angle(quats[joints.hinges], joints.axes.unsqueeze(1)),
             state.joint_vel.reshape(n, -1).t(),
             local(bodies[:, 1:] - bodies[:, :1]).transpose(0, 1).reshape(-1, n),
         )

@@ -14,28 +14,32 @@ class StateCodec:
 
     def __init__(self, skeleton: Skeleton):
         self.skeleton = skeleton
-        balls, hinges, ball_columns, hinge_columns, column = [], [], [], [], 7
-        for k, joint in enumerate(skeleton.joints):
+        ball_columns, hinge_columns, column = [], [], 7
+        for joint in skeleton.joints:
             if joint.kind == "ball":
-                balls.append(k)
                 ball_columns.append(list(range(column, column + 4)))
                 column += 4
             else:
-                hinges.append(k)
                 hinge_columns.append(column)
                 column += 1
         self.num_qpos = column
-        self._balls, self._hinges = torch.tensor(balls, dtype=torch.long), torch.tensor(hinges, dtype=torch.long)
-        self._ball_columns, self._hinge_columns = torch.tensor(ball_columns, dtype=torch.long), torch.tensor(hinge_columns, dtype=torch.long)
-        self._axes = torch.tensor([skeleton.joints[k].axis for k in hinges]).reshape(-1, 3)
+        self._columns = {torch.device("cpu"): (torch.tensor(ball_columns, dtype=torch.long), torch.tensor(hinge_columns, dtype=torch.long))}
+
+    def _columns_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Columns of ``qpos`` of the ball joints ``[balls, 4]`` and of the hinges ``[hinges]``."""
+        if device not in self._columns:
+            balls, hinges = self._columns[torch.device("cpu")]
+            self._columns[device] = balls.to(device), hinges.to(device)
+        return self._columns[device]
 
     def decode(self, qpos: Tensor, qvel: Tensor) -> CharacterState:
         """MuJoCo's ``qpos [..., nq]`` and ``qvel [..., nv]`` as a state (what follows the joints is left out), velocities of the root in the world frame."""
         lead = qpos.shape[:-1]
         q, v = qpos.reshape(-1, qpos.shape[-1]).t().contiguous(), qvel.reshape(-1, qvel.shape[-1]).t().contiguous()  # batch innermost: see motions.rotations
         joint_quat = q.new_empty(4, len(self.skeleton.joints), q.shape[1])
-        joint_quat[:, self._balls] = q[self._ball_columns].movedim(1, 0)
-        joint_quat[:, self._hinges] = axis_angle_quat(self._axes.to(q).unsqueeze(1), q[self._hinge_columns]).permute(2, 0, 1)
+        joints, (balls, hinges) = self.skeleton.joint_index(q), self._columns_on(q.device)
+        joint_quat[:, joints.balls] = q[balls].movedim(1, 0)
+        joint_quat[:, joints.hinges] = axis_angle_quat(joints.axes.unsqueeze(1), q[hinges]).permute(2, 0, 1)
         root_quat = q[3:7].t()
         state = self.skeleton.state(
             root_pos=q[:3].t(),
@@ -51,7 +55,8 @@ class StateCodec:
         """A state as MuJoCo's ``qpos [..., nq]`` and ``qvel [..., nv]``; the inverse of `decode`."""
         qpos = state.root_pos.new_empty(*state.root_pos.shape[:-1], self.num_qpos)
         qpos[..., :3], qpos[..., 3:7] = state.root_pos, state.root_quat
-        qpos[..., self._ball_columns] = state.joint_quat[..., self._balls, :]
-        qpos[..., self._hinge_columns] = twist_angle(state.joint_quat[..., self._hinges, :], self._axes.to(qpos))
+        joints, (balls, hinges) = self.skeleton.joint_index(qpos), self._columns_on(qpos.device)
+        qpos[..., balls] = state.joint_quat[..., joints.balls, :]
+        qpos[..., hinges] = twist_angle(state.joint_quat[..., joints.hinges, :], joints.axes)
         ang_vel = quat_rotate_inverse(state.root_quat, state.root_ang_vel)
         return qpos, torch.cat((state.root_lin_vel, ang_vel, state.joint_vel), dim=-1)

@@ -30,6 +30,15 @@ class Joint:
         return 3 if self.kind == "ball" else 1
 
 
+@dataclass(frozen=True, eq=False)
+class JointIndex:
+    """Joints by kind: indices ``balls``, ``hinges``, and the hinges' ``axes [hinges, 3]``."""
+
+    balls: Tensor
+    hinges: Tensor
+    axes: Tensor
+
+
 @dataclass(frozen=True)
 class CharacterState:
     """Everything that is known of characters at an instant; the one type that clips, physics, resets, features and rendering share.
@@ -117,6 +126,20 @@ class Skeleton:
         for joint in self.joints:
             starts.append(starts[-1] + joint.dofs)
         return tuple(slice(a, b) for a, b in pairwise(starts))
+
+    @cached_property
+    def _joint_index(self) -> dict[tuple[torch.device, torch.dtype], JointIndex]:
+        """`joint_index` by the devices and types it was asked for."""
+        return {}
+
+    def joint_index(self, like: Tensor) -> JointIndex:
+        """Which joints are what, on the device of ``like`` and with axes of its type."""
+        key = (like.device, like.dtype)
+        if key not in self._joint_index:
+            balls, hinges = ([k for k, joint in enumerate(self.joints) if joint.kind == kind] for kind in ("ball", "hinge"))
+            ids = [torch.tensor(found, dtype=torch.long, device=like.device) for found in (balls, hinges)]
+            self._joint_index[key] = JointIndex(ids[0], ids[1], torch.tensor([self.joints[k].axis for k in hinges]).reshape(-1, 3).to(like))
+        return self._joint_index[key]
 
     @cached_property
     def _levels(self) -> dict[tuple[torch.device, torch.dtype], list[_Level]]:
