@@ -190,6 +190,8 @@ def _bounding_points(kind: int, size: np.ndarray) -> list[tuple[np.ndarray, floa
         return [(np.zeros(3), float(size[0]))]
     if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
         return [(np.array([0, 0, s * size[1]]), float(size[0])) for s in (-1, 1)]
+    if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+        return [(sign * axis, 0.0) for axis in np.diag(np.asarray(size)) for sign in (-1, 1)]
     half = np.array([size[0], size[0], size[1]]) if kind == mujoco.mjtGeom.mjGEOM_CYLINDER else np.asarray(size)
     return [(half * np.array([x, y, z]), 0.0) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
 
