@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ase.checkpoint import load_module
 from ase.distributed import average_numbers, copy_from_first, own_seed, world_size
-from ase.latents import LatentConfig, LatentSchedule
+from ase.latents import Draw, LatentConfig, LatentSchedule
 from ase.nets import Policy, Value
 from ase.normalizer import Normalizer
 from ase.ppo import PpoBatch, PpoConfig, ppo_update
@@ -50,6 +50,7 @@ class ActorCritic:
         seed: int,
         mirror: Mirror | None = None,
         squash: bool = False,
+        draw: Draw | None = None,
     ):
         self.ppo, self.device = ppo, device
         self.mirror = mirror.to(device) if mirror is not None and latents.dim else None
@@ -62,7 +63,7 @@ class ActorCritic:
         self.return_normalizer = Normalizer(1, limit=10.0).to(device)
         self.policy_opt = torch.optim.Adam(self.policy.parameters(), ppo.policy_lr, fused=True)
         self.value_opt = torch.optim.Adam(self.value.parameters(), ppo.value_lr, fused=True)
-        self.latents = LatentSchedule(latents, num_envs, control_dt, self.generator)
+        self.latents = LatentSchedule(latents, num_envs, control_dt, self.generator, draw)
         self.noise_free = torch.rand(num_envs, generator=self.generator, device=device) < ppo.deterministic_share
         self.samples, self.iteration, self.seconds = 0, 0, 0.0
         copy_from_first(ActorCritic.modules(self).values())

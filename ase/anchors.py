@@ -24,10 +24,11 @@ class Anchors:
     """Args:
     mirrored: ``[C]`` index of the clip that is the mirror image of each, or -1. A symmetric policy (`ase.symmetry`) mirrors by the sign of a latent's first
         component, so the anchors of a pair differ in that alone.
-    dim: ``Z``.
+    dim: ``Z``. focus: see `ase.latents.LatentConfig`.
     """
 
-    def __init__(self, mirrored: Tensor, dim: int, device: torch.device | str = "cpu"):
+    def __init__(self, mirrored: Tensor, dim: int, device: torch.device | str = "cpu", focus: float = 0.0):
+        self.focus = focus
         clips = torch.arange(len(mirrored), device=mirrored.device)
         first = torch.where(mirrored >= 0, torch.minimum(clips, mirrored), clips)  # the clip that stands for the pair
         groups, group = first.unique(return_inverse=True)
@@ -44,8 +45,17 @@ class Anchors:
         return (z @ self.points.t()).argmax(-1)
 
     def sample(self, clip_ids: Tensor, generator: torch.Generator) -> Tensor:
-        """Latents ``[n, Z]`` uniform in the cells of ``clip_ids [n]``."""
+        """Latents ``[n, Z]`` of ``clip_ids [n]``: uniform in their cells, or near their anchors by ``focus``."""
+        if self.focus:
+            around = sample_latents(len(clip_ids), self.points.shape[1], generator)
+            return F.normalize(self.focus * self.points[clip_ids] + (1 - self.focus) * around, dim=-1)
         pool = sample_latents(CANDIDATES * len(self.points), self.points.shape[1], generator)
         fits = self.cell(pool) == clip_ids.unsqueeze(-1)  # [n, M]
         chance = torch.rand(fits.shape, generator=generator, device=fits.device) * fits
         return torch.where(fits.any(-1, keepdim=True), pool[chance.argmax(-1)], self.points[clip_ids])
+
+    def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """``n`` random latents ``[n, Z]``: uniform on the sphere, or near the anchors of random clips by ``focus``."""
+        if not self.focus:
+            return sample_latents(n, self.points.shape[1], generator)
+        return self.sample(torch.randint(len(self.points), (n,), generator=generator, device=self.points.device), generator)

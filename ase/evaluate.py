@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ase.latents import sample_latents
 from ase.learner import Learner
 from ase.metrics import clip_coverage, clip_distances, clip_shares, nearest_clips, planar_speed, retrieval_top1, turn_rate
 from ase.rollout import Env
@@ -85,7 +84,7 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
     z_dim = learner.config.latents.dim
     num_latents = num_latents if z_dim else 1
     owner = torch.arange(env.num_envs, device=env.device) % num_latents
-    latents = sample_latents(num_latents, z_dim, generator)
+    latents = learner.draw_latents(num_latents, generator)
     history = learner.style.replay.window[0]
     rolled = roll_out(env, learner, latents[owner], round(seconds / control_dt), history)
     window_latent = owner[rolled.window_owner]

@@ -6,6 +6,8 @@ Shapes: ``N`` environments, ``n`` some of them, ``Z`` latent size (0 for trainin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,9 @@ class LatentConfig:
         under the latent that stands for it.
     clip_share: share of the episodes starting on a clip whose first latent is of that clip's cell of the sphere (`ase.anchors`) instead of any; 0 for training
         that knows nothing of which clip is which.
+    clip_focus: 0: latents are uniform on the sphere. Up to 1: every latent lies near the centre of some clip's cell, at ``normalize(focus * centre + (1 - focus) * u)`` with
+        ``u`` uniform on the sphere (only with ``clip_share``). Uniform latents lie close to the borders of cells, where a policy that is smooth in them can only mix what the
+        neighbours do.
     lost_below: such an episode ends as a failure when its style reward falls below this share of the mean over all environments (`ase.practice`); 0: never.
     """
 
@@ -29,13 +34,22 @@ class LatentConfig:
     max_hold_s: float = 5.0
     recognized_share: float = 0.0
     clip_share: float = 0.0
+    clip_focus: float = 0.0
     lost_below: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.recognized_share + self.clip_share <= 1 or min(self.recognized_share, self.clip_share) < 0:
             raise ValueError(f"latents: recognized_share, clip_share: got {self.recognized_share}, {self.clip_share}; expected shares >= 0 of a sum of at most 1")
+        if not 0 <= self.clip_focus <= 1:
+            raise ValueError(f"latents: clip_focus: got {self.clip_focus:g}; expected 0 to 1")
         if not 0 <= self.lost_below < 1:
             raise ValueError(f"latents: lost_below: got {self.lost_below:g}; expected at least 0 and less than 1")
+
+
+class Draw(Protocol):
+    """A source of latents."""
+
+    def __call__(self, n: int, *, generator: torch.Generator) -> Tensor: ...
 
 
 def sample_latents(n: int, dim: int, generator: torch.Generator) -> Tensor:
@@ -46,12 +60,16 @@ def sample_latents(n: int, dim: int, generator: torch.Generator) -> Tensor:
 class LatentSchedule:
     """The latent of every environment and when it changes.
 
+    Args:
+        draw: ``n`` random latents ``[n, Z]``; uniform on the sphere if omitted.
+
     Attributes:
         z: ``[N, Z]`` present latents.
         age: ``[N]`` control steps since the latent was drawn; an encoder window of ``H`` frames is evidence for ``z`` alone once ``age >= H``.
     """
 
-    def __init__(self, config: LatentConfig, num_envs: int, control_dt: float, generator: torch.Generator):
+    def __init__(self, config: LatentConfig, num_envs: int, control_dt: float, generator: torch.Generator, draw: Draw | None = None):
+        self._draw = draw or partial(sample_latents, dim=config.dim)
         self._config, self._generator = config, generator
         self._low, self._high = max(1, round(config.min_hold_s / control_dt)), max(1, round(config.max_hold_s / control_dt))
         if self._low > self._high:
@@ -65,7 +83,7 @@ class LatentSchedule:
     def switch(self, env_ids: Tensor) -> None:
         """Draws a new latent and hold time for ``env_ids [n]``."""
         n, device = len(env_ids), self._generator.device
-        self.z = self.z.index_copy(0, env_ids, sample_latents(n, self._config.dim, self._generator))
+        self.z = self.z.index_copy(0, env_ids, self._draw(n, generator=self._generator))
         self.steps_left[env_ids] = torch.randint(self._low, self._high + 1, (n,), generator=self._generator, device=device)
         self.age[env_ids] = 0
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
 from ase.distributed import copy_from_first
-from ase.latents import LatentConfig
+from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
 from ase.style import Style, StyleConfig
@@ -74,15 +74,22 @@ class Learner(ActorCritic):
         travel_columns: Tensor | None = None,
     ):
         z_dim = config.latents.dim
-        super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None)
+        self.anchors: Anchors | None = None
+        if mirrored_clips is not None and z_dim and config.latents.clip_share > 0:
+            self.anchors = Anchors(mirrored_clips, z_dim, device, config.latents.clip_focus)
+        draw = self.anchors.draw if self.anchors is not None else None
+        super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None, draw=draw)
         self.config = config
-        self.anchors = Anchors(mirrored_clips, z_dim, device) if mirrored_clips is not None and z_dim and config.latents.clip_share > 0 else None
         self._looping = looping_clips
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns)
         copy_from_first([self.style])
+
+    def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """``n`` random skills ``[n, Z]``, drawn as in training."""
+        return self.anchors.draw(n, generator=generator) if self.anchors is not None else sample_latents(n, self.config.latents.dim, generator)
 
     def switch_latents(self, env_ids: Tensor) -> None:
         super().switch_latents(env_ids)

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ase.distributed import average, average_gradients, world_size
-from ase.latents import sample_latents
 from ase.losses import bound_loss, diversity_loss, gaussian_log_prob, surrogate_loss, value_loss
 from ase.nets import Policy, Value
 
@@ -102,7 +101,7 @@ def ppo_update(
                 policy_loss = surrogate + config.bound_weight * bound
                 if z.shape[-1] and config.diversity_weight > 0:
                     part = slice(0, max(1, int(config.diversity_share * len(rows))))
-                    other = sample_latents(part.stop, z.shape[-1], generator)
+                    other = z[torch.randperm(len(z), generator=generator, device=device)[part]]
                     diversity = diversity_loss(mean[part], policy(obs[part], other), z[part], other).mean()
                     policy_loss = policy_loss + config.diversity_weight * diversity
                 else:

@@ -134,8 +134,8 @@ def import_file(path: Path, args: ImportArgs, character: Character) -> tuple[Cli
     source = replace(source, name=args.name or source.name, license=terms)
     joints, chosen = _joint_map(source, args.map)
     options = RetargetOptions(method=args.method, fps=args.rate or None, ground=args.ground, foot_lock=args.foot_lock, loop=loop)
-    feet = [character.skeleton.body_names[k] for k in character.foot_bodies.tolist()]
     bodies = {body: joint for body, joint in joints.items() if body in character.skeleton.body_names}
+    feet = [name for name in (character.skeleton.body_names[k] for k in character.foot_bodies.tolist()) if name in bodies]  # toes of their own have no target
     clip, result = retarget(source, bodies, character.model, character.skeleton, feet, options)
     lines = str(result).splitlines()
     lines.insert(1, f"  {FORMATS[kind]}, {path}; skeleton map {chosen}, {len(bodies)} bodies of {len(source.names)} joints")

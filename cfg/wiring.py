@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from ase import checkpoint
-from ase.latents import sample_latents
 from ase.learner import Learner
 from ase.metrics import planar_speed
 from ase.run_folder import SKILLS
@@ -72,9 +71,9 @@ def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where
     return learner
 
 
-def random_latents(config: RunConfig, count: int, seed: int) -> dict[str, torch.Tensor]:
+def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.Tensor]:
     """``count`` random latents (one empty one if there are none) by name."""
-    z = sample_latents(count if config.train.latents.dim else 1, config.train.latents.dim, torch.Generator().manual_seed(seed))
+    z = learner.draw_latents(count if learner.config.latents.dim else 1, torch.Generator(learner.device).manual_seed(seed))
     return {f"latent {k}": latent for k, latent in enumerate(z)}
 
 

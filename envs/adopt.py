@@ -15,6 +15,7 @@ Nothing but masses, inertias, shapes, frames and joints is taken over; friction 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from motions.skeleton_map import BODIES, REQUIRED, choose_map
+from motions.skeleton_map import BODIES, REQUIRED, choose_map, guess_map
 
 STAGE = Path(__file__).parent / "assets" / "humanoid.xml"  # whose floor, lights and materials it stands among
 SHAPES = {mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_ELLIPSOID}
@@ -42,20 +43,29 @@ class Adopted:
     foot_bodies: tuple[str, ...]
 
 
-def adopt(path: str | Path, skeletons_dir: str | Path) -> Adopted:
-    """Reads an MJCF file with one humanoid.
+def cmu_humanoid() -> str:
+    """The CMU humanoid of dm_control with position actuators, as MJCF: 70 kg, the proportions of CMU's motion capture."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no display
+        from dm_control.locomotion.walkers import cmu_humanoid as walkers
+    return walkers.CMUHumanoidPositionControlledV2020().mjcf_model.to_xml_string()
+
+
+def adopt(source: str | Path, skeletons_dir: str | Path, name: str = "") -> Adopted:
+    """Reads an MJCF model with one humanoid.
 
     Args:
-        path: the file. skeletons_dir: skeleton maps to find out which body is which (see `motions.skeleton_map`).
+        source: a file, or the text of one. skeletons_dir: skeleton maps to find out which body is which (see `motions.skeleton_map`). name: for messages, if not the file's.
 
     Raises:
         ValueError: no such file, not MJCF, no single tree of bodies, bodies that no map knows, shapes that cannot be kept, or a joint without an actuator.
     """
-    what = f"character {path}"
-    if not Path(path).is_file():
-        raise ValueError(f"{what}: not found. Expected an MJCF file")
+    text = isinstance(source, str) and source.lstrip().startswith("<")
+    what = f"character {name or source}"
+    if not text and not Path(source).is_file():
+        raise ValueError(f"{what}: file not found")
     try:
-        model = mujoco.MjModel.from_xml_path(str(path))
+        model = mujoco.MjModel.from_xml_string(source) if text else mujoco.MjModel.from_xml_path(str(source))
     except ValueError as error:
         raise ValueError(f"{what}: not a valid MJCF file: {' '.join(str(error).split())}") from None
     tree = _tree(model, what)
@@ -65,7 +75,7 @@ def adopt(path: str | Path, skeletons_dir: str | Path) -> Adopted:
     mujoco.mj_kinematics(model, data)
     turn = _to_forward_left_up(data.xpos, dict(zip(names, tree, strict=True)))
     spec = mujoco.MjSpec.from_file(str(STAGE))
-    spec.modelname = Path(path).stem
+    spec.modelname = name or Path(source).stem
     old = spec.worldbody.find_child("pelvis")
     for actuator in list(spec.actuators):
         spec.delete(actuator)
@@ -115,8 +125,11 @@ def _names(model: mujoco.MjModel, tree: Sequence[int], skeletons_dir: str | Path
     parents = [tree.index(int(model.body_parentid[b])) if k else -1 for k, b in enumerate(tree)]
     try:
         _, found = choose_map(own, skeletons_dir, parents)
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
+    except ValueError:  # none fits
+        found = guess_map(own)
+        if missing := [body for body in REQUIRED if body not in found]:
+            known = ", ".join(sorted(p.stem for p in Path(skeletons_dir).glob("*.yaml")))
+            raise ValueError(f"{what}: no body is known for {', '.join(missing)}; expected names as in a skeleton map ({known}) or the suite's own. Got {', '.join(own)}") from None
     ours = {joint: body for body, joint in found.items()}
     names = [ours.get(name) or _side(name, own) for name in own]
     return [name if names.count(name) == 1 else f"{name}_{k}" for k, name in enumerate(names)]
@@ -197,7 +210,7 @@ def _add_joint(new: mujoco.MjsBody, model: mujoco.MjModel, body: int, frame: NDA
     lone = len(ids) == 1 and model.jnt_type[ids[0]] == mujoco.mjtJoint.mjJNT_HINGE
     if lone:
         low, high = (float(v) for v in model.jnt_range[ids[0]]) if model.jnt_limited[ids[0]] else (-np.pi, np.pi)
-        added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=frame @ model.jnt_axis[ids[0]], range=np.rad2deg([low, high]))
+        added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=np.round(frame @ model.jnt_axis[ids[0]], 6), range=np.rad2deg([low, high]))
     else:
         widest = max(float(np.abs(model.jnt_range[joint]).max()) if model.jnt_limited[joint] else np.pi for joint in ids)
         added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_BALL, range=np.rad2deg([0.0, min(widest, np.pi)]))

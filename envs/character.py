@@ -1,11 +1,12 @@
 """`Character`: a compiled MuJoCo model and everything the environment needs to know of it, found by name.
 
-To use another body, write its MJCF and a `CharacterSpec`; nothing else depends on the humanoid.
+Any humanoid's MJCF can be adopted (`envs.adopt`); for full control write one and a `CharacterSpec`. Nothing else depends on the humanoid.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.adopt import adopt, cmu_humanoid
 from envs.props import Prop
 from motions.skeleton import Joint, Skeleton
 
 ASSETS = Path(__file__).parent / "assets"
+SKELETONS = Path(__file__).parents[1] / "cfg" / "skeletons"  # maps that tell which body of an adopted character is which
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ CHARACTERS = {
 }
 
 
+ADOPTED: dict[str, Callable[[], str]] = {"cmu": cmu_humanoid}
+
+
 @dataclass(frozen=True, eq=False)
 class Character:
     """A character ready to simulate.
@@ -89,20 +95,26 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
     """Compiles a character.
 
     Args:
-        name: key of `CHARACTERS`, or only a label when ``spec`` is given.
+        name: key of `CHARACTERS` or `ADOPTED`, a path of an MJCF file to adopt (`envs.adopt`), or only a label when ``spec`` is given.
         sim_dt: physics step in seconds.
         prop: a free body beside the character. It stands last in ``qpos``, ``qvel`` and the sensors; skeleton and actuators do not know of it.
 
     Raises:
         ValueError: unknown character, missing file, or an MJCF without what the environment needs; the message names the element.
     """
+    mjspec = None
     if spec is None:
-        if name not in CHARACTERS:
-            raise ValueError(f"character {name}: unknown. Available: {', '.join(CHARACTERS)}")
-        spec = CHARACTERS[name]
-    if not Path(spec.xml).is_file():
-        raise ValueError(f"character {name}: file {spec.xml} not found")
-    mjspec = mujoco.MjSpec.from_file(spec.xml)
+        if name in ADOPTED or name.endswith(".xml"):
+            adopted = adopt(ADOPTED[name]() if name in ADOPTED else Path(name), SKELETONS, name)
+            mjspec, spec = adopted.spec, CharacterSpec(name, adopted.key_bodies, adopted.foot_bodies)
+        elif name in CHARACTERS:
+            spec = CHARACTERS[name]
+        else:
+            raise ValueError(f"character {name}: unknown. Available: {', '.join((*CHARACTERS, *ADOPTED))}, or a path that ends in .xml")
+    if mjspec is None:
+        if not Path(spec.xml).is_file():
+            raise ValueError(f"character {name}: file {spec.xml} not found")
+        mjspec = mujoco.MjSpec.from_file(spec.xml)
     root = next((j for j in mjspec.joints if j.type == mujoco.mjtJoint.mjJNT_FREE), None)
     floor = next((g for g in mjspec.worldbody.geoms if g.type == mujoco.mjtGeom.mjGEOM_PLANE), None)
     if root is None or floor is None:

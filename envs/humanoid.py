@@ -37,7 +37,7 @@ class EnvConfig:
     """Environment settings; times in seconds.
 
     Attributes:
-        character: name in `envs.character.CHARACTERS`.
+        character: humanoid, armed, cmu (dm_control's CMU humanoid), or the path of an MJCF file of your own (see `envs.adopt`).
         num_envs: parallel simulations.
         sim_dt, control_dt: physics step and policy step; the second is a multiple of the first.
         episode_length_s: time limit (a truncation, not a failure).

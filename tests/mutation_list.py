@@ -31,6 +31,8 @@ PPO = "tests/ase/test_ppo.py"
 STYLE = "tests/ase/test_style.py"
 STRIKE = "tests/envs/test_strike.py"
 THROWS = "tests/envs/test_throws.py"
+ADOPT = "tests/envs/test_adopt.py"
+ANCHORS = "tests/ase/test_anchors.py"
 PRETRAIN = "tests/ase/test_pretrain.py"
 CHECKPOINT = "tests/ase/test_checkpoint.py"
 STATE = "tests/envs/test_state.py"
@@ -273,6 +275,15 @@ MUTATIONS = [
     Mutation("envs/throws.py", "velocity = state.root_lin_vel[env_ids]", "velocity = 0 * state.root_lin_vel[env_ids]", THROWS),
     Mutation("envs/throws.py", "self.wait -= 1", "self.wait -= 2", THROWS),
     Mutation("ase/robustness.py", "stood[:, upright]", "stood", "tests/ase/test_robustness.py"),
+    Mutation("envs/adopt.py", "np.cross(rows[1], rows[0])", "np.cross(rows[0], rows[1])", ADOPT),
+    Mutation("envs/adopt.py", "(model.body_ipos[body] - anchor)", "(model.body_ipos[body] + anchor)", ADOPT),
+    Mutation("envs/adopt.py", "frame @ inertial.reshape(3, 3)", "inertial.reshape(3, 3)", ADOPT),
+    Mutation("envs/adopt.py", "strength + FAST_RAD_S *", "strength - FAST_RAD_S *", ADOPT),
+    Mutation("envs/adopt.py", "    return -low", "    return low", ADOPT),
+    Mutation("envs/mirror.py", "else [turn])", "else [1.0])", ADOPT),
+    Mutation("envs/mirror.py", "torch.tensor(axis) * torch.tensor(AXIAL)", "torch.tensor(axis) * torch.tensor(POLAR)", ADOPT),
+    Mutation("ase/anchors.py", "self.focus * self.points[clip_ids] + (1 - self.focus)", "(1 - self.focus) * self.points[clip_ids] + self.focus", ANCHORS),
+    Mutation("ase/ppo.py", "z[torch.randperm(len(z), generator=generator, device=device)[part]]", "z[part]", "tests/ase/test_ppo.py"),
     Mutation("motions/dataset.py", "if entry.ground else clip", "if not entry.ground else clip", "tests/motions/test_dataset.py"),
     Mutation("envs/humanoid.py", "(qvel.abs().amax() < MAX_SPEED)", "(qvel.amax() < MAX_SPEED)", ENV),
     Mutation("motions/smooth.py", "for k in (-1, 0, 1)]", "for k in (0, 0, 0)]", SMOOTH),

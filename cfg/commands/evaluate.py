@@ -15,7 +15,6 @@ from rich.console import Console
 from ase.by_clip import play_clips
 from ase.evaluate import evaluate
 from ase.evaluate_task import over_seeds, play_episodes
-from ase.latents import sample_latents
 from ase.learner import Learner
 from ase.report import measures_table, task_table
 from ase.robustness import fall_trial, knock_trial
@@ -117,7 +116,7 @@ def robustness(given: EvaluateArgs, config: RunConfig, character: Character, lib
         settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0)
         world = load_character(settings.character, settings.sim_dt, prop=throw.prop) if kind == "throw" else character
         env = make_env(config, world, library, given.seed, settings)
-        z = sample_latents(count, config.train.latents.dim, torch.Generator(env.device).manual_seed(given.seed))
+        z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(given.seed))
         act = partial(_act_with, learner, z)
         if kind == "fall":
             found |= fall_trial(env, act, AFTER_S, settings.control_dt)

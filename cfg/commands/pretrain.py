@@ -82,7 +82,7 @@ def train(config: RunConfig, out: Path, resume: bool) -> None:
 
 def preview(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, reporter: Reporter, out: Path) -> None:
     """A short video and the speed of each latent, from characters of their own, so that training goes on as if it had not happened."""
-    recording, captions, speed = act_out(config, character, library, learner, random_latents(config, 6, seed=0), seconds=4.0, seed=0)
+    recording, captions, speed = act_out(config, character, library, learner, random_latents(learner, 6, seed=0), seconds=4.0, seed=0)
     reporter.histogram("skills/speed_m_s", speed, learner.samples)
     for k, value in enumerate(speed.tolist()):
         reporter.scalar(f"skills/speed_m_s_{k}", value, learner.samples)

@@ -86,7 +86,7 @@ def record(given: RenderArgs) -> tuple[Character, SkillRecording, list[str], lis
     config = replace(config, device="cpu", physics="cpu")  # a few characters
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
-    named = latents_of(given.skills, learner, library, given.run) if given.skills else random_latents(config, given.latents, given.seed)
+    named = latents_of(given.skills, learner, library, given.run) if given.skills else random_latents(learner, given.latents, given.seed)
     recording, captions, _ = act_out(config, character, library, learner, named, given.seconds, given.seed, given.clip)
     return character, recording, list(named), captions
 

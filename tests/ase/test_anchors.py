@@ -1,5 +1,7 @@
 """Every clip has an equal part of the sphere, and mirror images have mirrored parts."""
 
+import math
+
 import pytest
 import torch
 
@@ -56,3 +58,31 @@ def test_with_more_clips_than_dimensions_every_clip_still_has_a_cell():
     anchors = Anchors(torch.full((30,), -1), 6)
     ids = torch.arange(30)
     assert torch.equal(anchors.cell(anchors.sample(ids, generator())), ids)
+
+
+def test_focused_latents_lie_near_the_anchor_of_their_clip():
+    """``normalize(f a + (1 - f) u)``: for u at right angles to a the cosine with a is f / sqrt(f² + (1 - f)²)."""
+    focus, dim = 0.6, 16
+    anchors = Anchors(torch.tensor([1, 0, 3, 2, -1]), dim, focus=focus)
+    ids = torch.arange(4000) % 5
+    z = anchors.sample(ids, generator())
+    torch.testing.assert_close(z.norm(dim=-1), torch.ones(4000))
+    near = (z * anchors.points[ids]).sum(-1)
+    assert near.mean().item() == pytest.approx(focus / math.hypot(focus, 1 - focus), abs=0.02)
+    assert near.std() > 0.02, "they still differ from each other"
+    assert (anchors.cell(z) == ids).float().mean() > 0.99
+    drawn = anchors.draw(20_000, generator=generator(1))
+    shares = anchors.cell(drawn).bincount(minlength=5) / 20_000
+    torch.testing.assert_close(shares, torch.full((5,), 0.2), rtol=0, atol=0.01)
+    assert (drawn @ anchors.points.t()).amax(-1).mean().item() == pytest.approx(float(near.mean()), abs=0.02)
+
+
+def test_without_focus_random_latents_are_uniform_on_the_sphere():
+    drawn = Anchors(PAIRS, 8).draw(1000, generator=generator())
+    assert torch.equal(drawn, sample_latents(1000, 8, generator()))
+
+
+def test_full_focus_gives_the_anchors_themselves():
+    anchors = Anchors(PAIRS, 8, focus=1.0)
+    ids = torch.arange(5)
+    torch.testing.assert_close(anchors.sample(ids, generator()), anchors.points[ids])
