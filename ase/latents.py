@@ -26,6 +26,8 @@ class LatentConfig:
     clip_focus: 0: latents are uniform on the sphere. Up to 1: every latent lies near the centre of some clip's cell, at ``normalize(focus * centre + (1 - focus) * u)`` with
         ``u`` uniform on the sphere (only with ``clip_share``). Uniform latents lie close to the borders of cells, where a policy that is smooth in them can only mix what the
         neighbours do.
+    focus_from_samples: control steps of training until which latents are uniform even so: a policy that has learned to move with them takes to the focus within minutes, while one
+        that begins with it learns to move more slowly.
     lost_below: such an episode ends as a failure when its style reward falls below this share of the mean over all environments (`ase.practice`); 0: never.
     """
 
@@ -35,6 +37,7 @@ class LatentConfig:
     recognized_share: float = 0.0
     clip_share: float = 0.0
     clip_focus: float = 0.0
+    focus_from_samples: int = 0
     lost_below: float = 0.0
 
     def __post_init__(self) -> None:
@@ -44,6 +47,10 @@ class LatentConfig:
             raise ValueError(f"latents: clip_focus: got {self.clip_focus:g}; expected 0 to 1")
         if not 0 <= self.lost_below < 1:
             raise ValueError(f"latents: lost_below: got {self.lost_below:g}; expected at least 0 and less than 1")
+
+    def focus_at(self, samples: int) -> float:
+        """The focus in force after ``samples`` control steps."""
+        return self.clip_focus if samples >= self.focus_from_samples else 0.0
 
 
 class Draw(Protocol):

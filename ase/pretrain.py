@@ -46,6 +46,8 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
             learner.style.learn_pace(*demos.sample_named(PACE_WINDOWS, learner.generator))
     while learner.samples < config.max_samples and not 0 < 60 * config.max_minutes <= learner.seconds:
         start = time.perf_counter()
+        if learner.anchors is not None:
+            learner.anchors.focus = config.latents.focus_at(learner.samples)
         obs, metrics = collect(env, learner, rollout, obs, bf16)
         acted = time.perf_counter()
 

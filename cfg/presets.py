@@ -61,9 +61,9 @@ def locomotion() -> RunConfig:
         dataset="locomotion",
         env=EnvConfig(num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8)),
         train=PretrainConfig(
-            max_samples=20_000_000,
+            max_samples=28_000_000,
             max_minutes=55.0,
-            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, lost_below=0.5),
+            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=20_000_000, lost_below=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
             style=StyleConfig(
                 updates=2,
@@ -71,6 +71,8 @@ def locomotion() -> RunConfig:
                 encoder_lr=3e-4,
                 conditional=True,
                 judge_noise_free=True,
+                travel_share=0.4,
+                style_weight=0.7,
                 skill_weight=0.3,
                 skill_weight_first=0.15,
                 skill_ramp_samples=8_000_000,

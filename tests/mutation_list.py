@@ -283,6 +283,8 @@ MUTATIONS = [
     Mutation("envs/mirror.py", "else [turn])", "else [1.0])", ADOPT),
     Mutation("envs/mirror.py", "torch.tensor(axis) * torch.tensor(AXIAL)", "torch.tensor(axis) * torch.tensor(POLAR)", ADOPT),
     Mutation("ase/anchors.py", "self.focus * self.points[clip_ids] + (1 - self.focus)", "(1 - self.focus) * self.points[clip_ids] + self.focus", ANCHORS),
+    Mutation("ase/latents.py", "samples >= self.focus_from_samples", "samples < self.focus_from_samples", "tests/ase/test_pretrain.py"),
+    Mutation("ase/learner.py", "self.anchors.draw(n, generator=generator) if", "sample_latents(n, self.config.latents.dim, generator) if", "tests/ase/test_pretrain.py"),
     Mutation("ase/ppo.py", "z[torch.randperm(len(z), generator=generator, device=device)[part]]", "z[part]", "tests/ase/test_ppo.py"),
     Mutation("motions/dataset.py", "if entry.ground else clip", "if not entry.ground else clip", "tests/motions/test_dataset.py"),
     Mutation("envs/humanoid.py", "(qvel.abs().amax() < MAX_SPEED)", "(qvel.amax() < MAX_SPEED)", ENV),

@@ -8,6 +8,7 @@ import torch
 
 from ase import checkpoint
 from ase.collect import collect
+from ase.latents import sample_latents
 from ase.losses import gaussian_log_prob
 from ase.pretrain import pretrain
 from ase.rollout import Rollout
@@ -324,3 +325,33 @@ def test_a_share_of_clip_starts_begins_with_the_latent_that_the_encoder_reads():
         assert not torch.allclose(rollout.z[2, 2], read[1]), "not after a start off the clips"
     assert found[0] == [False] * 6
     assert found[1] == [False, True, True, False, False, False], "from the reset to the end of the hold"
+
+
+def test_latents_are_uniform_until_the_focus_begins():
+    env = PointMass(4, seed=0)
+    settings = LATENTS | {"clip_share": 0.5, "clip_focus": 0.9, "focus_from_samples": 48}
+    learner = make_learner(env, tiny_config(ppo={"rollout_steps": 6}, latents=settings), mirrored_clips=torch.tensor([-1, -1]))
+    assert learner.anchors.focus == 0.9, "outside training skills are what training ends with"
+    seen = []
+    demos = still(env.history.shape[1])
+    demos.clips = torch.arange(64) % 2
+    pretrain(env, demos, learner, env.reset(), lambda metrics: seen.append(learner.anchors.focus) or len(seen) < 4)
+    assert seen == [0.0, 0.0, 0.9, 0.9], "24 control steps an iteration"
+
+
+def test_random_skills_are_drawn_as_in_training():
+    env = PointMass(4, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    focused = make_learner(env, tiny_config(latents=LATENTS | {"clip_share": 0.5, "clip_focus": 1.0}), mirrored_clips=torch.tensor([-1, -1]))
+    drawn = focused.draw_latents(50, generator)
+    torch.testing.assert_close((drawn @ focused.anchors.points.t()).amax(-1), torch.ones(50))
+    focused.switch_latents(torch.arange(4))
+    torch.testing.assert_close((focused.latents.z @ focused.anchors.points.t()).amax(-1), torch.ones(4))
+    plain = make_learner(env, tiny_config(latents=LATENTS))
+    assert torch.equal(plain.draw_latents(50, torch.Generator().manual_seed(3)), sample_latents(50, 4, torch.Generator().manual_seed(3)))
+
+
+@pytest.mark.parametrize("focus", [-0.1, 1.5])
+def test_an_impossible_focus_is_refused(focus):
+    with pytest.raises(ValueError, match=rf"latents: clip_focus: got {focus:g}; expected 0 to 1"):
+        tiny_config(latents=LATENTS | {"clip_focus": focus})
