@@ -49,6 +49,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield
+        dist.barrier()  # nobody leaves while others still have something to say
     except RuntimeError as error:
         if any(sign in str(error) for sign in ("gloo", "NCCL", "peer", "Timed out")):
             first = str(error).splitlines()[0][:120]

@@ -96,6 +96,7 @@ def work(number, folder):
     found["resumed_pos"] = env.pos.tolist()
     with open(f"{folder}/found{number}.json", "w") as file:
         json.dump(found, file)
+    dist.barrier()
     dist.destroy_process_group()
 
 
