@@ -8,6 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+# PyTorch's idle threads spin for milliseconds after every operation, in the way of the physics threads and of any second run on this machine. A short spin is as quick for
+# PyTorch. It must be set before torch is loaded; GNU OpenMP alone knows it.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 from ase.distributed import RankLostError
 from cfg.cli import fail
 from cfg.load import closest
