@@ -146,7 +146,7 @@ MUTATIONS = [
     Mutation("envs/tasks/location.py", "in_heading(state, self.target - state.root_pos[:, :2])", "in_heading(state, state.root_pos[:, :2] - self.target)", TASKS),
     Mutation("envs/tasks/reach.py", "in_heading(state, self.target - ground)", "in_heading(state, self.target)", TASKS),
     Mutation("envs/tasks/reach.py", "torch.exp(-4 *", "torch.exp(-2 *", TASKS),
-    Mutation("envs/task_env.py", "torch.where(step.terminated, 0.0, self.task.reward(state))", "self.task.reward(state)", SKILL_ENV),
+    Mutation("envs/task_env.py", "torch.where(failed, 0.0, self.task.reward(state))", "self.task.reward(state)", SKILL_ENV),
     Mutation("envs/task_env.py", "torch.where(self.over, 0.0, reward)", "reward", SKILL_ENV),
     Mutation("envs/task_env.py", "self.met += closed & there", "self.met += closed", SKILL_ENV),
     Mutation("envs/skill_env.py", "weight * torch.where(alive, step.reward, 0.0)", "weight * step.reward", SKILL_ENV),

@@ -53,6 +53,10 @@ def test_nothing_is_lost_with_another_latent_or_where_it_is_switched_off():
     p = practice()
     p.end(torch.tensor([2]))
     assert not p.update(style, age).any()
+    p = practice()
+    p.level[2] = 0.01
+    p.end(torch.tensor([2]))
+    assert not p.update(style, age).any(), "with another latent an old level means nothing"
     assert not practice(lost_below=0.0).update(style, age).any()
     assert practice().update(style, age).tolist() == [False, False, True, False]
 

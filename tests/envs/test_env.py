@@ -254,6 +254,22 @@ def test_a_diverged_simulation_is_isolated_counted_and_restarted(character, libr
     assert env.num_diverged == 1
 
 
+def test_too_fast_backwards_is_divergence_too(character, library):
+    env = make_env(character, library, 3)
+    env.reset()
+    assert not env._isolate_diverged().any()
+    env.physics.qvel[1, 8] = -2e3
+    assert env._isolate_diverged().tolist() == [False, True, False]
+
+
+def test_a_fall_at_the_time_limit_is_a_failure_and_no_truncation(character, library):
+    env = make_env(character, library, 3, start=StartMix(clip=0, default=1), episode_length_s=1 / 30, min_root_height_m=5.0)
+    env.reset()
+    step = env.step(actions(3))
+    assert step.terminated.all()
+    assert not step.truncated.any()
+
+
 def test_fast_motion_is_not_divergence(character, library):
     env = held(character, library)
     env.physics.qvel[:] = 900.0

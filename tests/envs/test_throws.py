@@ -70,8 +70,9 @@ def test_a_throw_at_a_moving_character_leads_it(target, library):
     env.physics.set_state(torch.arange(1), qpos, qvel)
     env._state = None
     env.disturb(torch.arange(1))
-    relative = env.throws.box.lin_vel - torch.tensor([[3.0, 0.0, 0.0]])
-    assert 5.0 <= relative[0, :2].norm() <= 10.0
+    relative, offset = env.throws.box.lin_vel[0, :2] - torch.tensor([3.0, 0.0]), (env.throws.box.pos - env.state.root_pos)[0, :2]
+    assert 5.0 <= relative.norm() <= 10.0
+    torch.testing.assert_close(relative / relative.norm(), -offset / offset.norm(), rtol=0, atol=1e-4)
 
 
 def test_throws_come_when_they_should(target, library):
