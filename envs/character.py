@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from envs.adopt import adopt, cmu_humanoid
-from envs.props import Prop
+from envs.props import Prop, add_contact_sensor
 from motions.skeleton import Joint, Skeleton
 
 ASSETS = Path(__file__).parent / "assets"
@@ -126,15 +126,7 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
     floor.name = floor.name or "floor"
     fall_bodies = [b for b in bodies if b not in spec.foot_bodies]
     for body in fall_bodies:
-        mjspec.add_sensor(
-            name=f"touch_{body}",
-            type=mujoco.mjtSensor.mjSENS_CONTACT,
-            objtype=mujoco.mjtObj.mjOBJ_BODY,
-            objname=body,
-            reftype=mujoco.mjtObj.mjOBJ_GEOM,
-            refname=floor.name,
-            intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
-        )
+        add_contact_sensor(mjspec, f"touch_{body}", body, floor.name)
     if prop is not None:
         prop.add_to(mjspec, bodies)
     model = mjspec.compile()

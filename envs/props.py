@@ -35,15 +35,20 @@ class Prop:
         body.add_freejoint(name=NAME)
         body.add_geom(name=NAME, type=mujoco.mjtGeom.mjGEOM_BOX, size=half, density=self.density, rgba=[0.79, 0.62, 0.42, 1.0])
         for name in bodies:
-            spec.add_sensor(
-                name=f"{NAME}_{name}",
-                type=mujoco.mjtSensor.mjSENS_CONTACT,
-                objtype=mujoco.mjtObj.mjOBJ_BODY,
-                objname=name,
-                reftype=mujoco.mjtObj.mjOBJ_GEOM,
-                refname=NAME,
-                intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
-            )
+            add_contact_sensor(spec, f"{NAME}_{name}", name, NAME)
+
+
+def add_contact_sensor(spec: mujoco.MjSpec, name: str, body: str, geom: str) -> None:
+    """A sensor that counts the contacts between a body and a geom."""
+    spec.add_sensor(
+        name=name,
+        type=mujoco.mjtSensor.mjSENS_CONTACT,
+        objtype=mujoco.mjtObj.mjOBJ_BODY,
+        objname=body,
+        reftype=mujoco.mjtObj.mjOBJ_GEOM,
+        refname=geom,
+        intprm=[1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND), 0, 1],
+    )
 
 
 class PropState:
