@@ -112,3 +112,18 @@ def test_skills_without_latents_are_refused(capsys: pytest.CaptureFixture[str], 
     checkpoint.save(tmp_path / "skills.safetensors", tree, "skills", info | {"config": config})
     line = error_line(capsys, "train-task", "heading", "--skills", str(tmp_path), "--out", str(tmp_path / "x"))
     assert "preset walk: has no latents; expected skills trained with them, such as preset locomotion" in line
+
+
+def test_strike_is_trained_resumed_measured_and_rendered(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its world holds a box, which every command must know of."""
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    out = tmp_path / "strike"
+    command = ["train-task", "strike", "--out", str(out), "--skills", str(trained)]
+    assert run.main([*command, *SMALL, "--train.max-samples", "320"]) == 0
+    assert run.main([*command, "--resume", "--train.max-samples", "640"]) == 0
+    found = tmp_path / "e.json"
+    assert run.main(["evaluate", str(out), "--json", str(found), "--episodes", "8", "--seeds", "1"]) == 0
+    assert 0 <= json.loads(found.read_text())["success_rate"]["mean"] <= 1
+    strip = tmp_path / "a.png"
+    assert run.main(["render", str(out), "--strip", str(strip), "--seconds", "0.5", "--size", "64"]) == 0
+    assert strip.stat().st_size > 500
