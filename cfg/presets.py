@@ -81,6 +81,16 @@ def locomotion() -> RunConfig:
     )
 
 
+def agile() -> RunConfig:
+    """What `locomotion` teaches, and standing, brisk walking and quicker turns, with latents that change quickly, as a controller changes them. Begins with trained skills:
+    ``pretrain agile --skills ase/pretrained/locomotion``."""
+    base = locomotion()
+    latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
+    ppo = replace(base.train.ppo, policy_lr=1e-4)
+    style = replace(base.train.style, skill_ramp_samples=0)
+    return replace(base, preset="agile", dataset="agile", train=replace(base.train, max_samples=12_000_000, latents=latents, ppo=ppo, style=style))
+
+
 def getup() -> RunConfig:
     """As `locomotion`, and getting up: a quarter of the episodes start fallen, many falls go on from where the character lies. Two CPU cores."""
     base = locomotion()
@@ -111,7 +121,7 @@ def full() -> RunConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "getup": getup, "full": full}
+PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "getup": getup, "full": full}
 
 
 def preset(name: str) -> RunConfig:

@@ -71,6 +71,18 @@ def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where
     return learner
 
 
+def begin_with(learner: Learner, run: Path) -> None:
+    """Gives a fresh learner the networks of trained skills. What depends on the clips alone (their pace) is not taken over: it is measured when training begins.
+
+    Raises:
+        ValueError: no skills there, or of another character or other network sizes.
+    """
+    _, tree = load_skills(run)
+    tree["style"]["pace"] = learner.style.pace
+    for name, module in learner.modules().items():
+        checkpoint.load_module(module, tree.get(name, {}), f"{run}: {name}")
+
+
 def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.Tensor]:
     """``count`` random latents (one empty one if there are none) by name."""
     z = learner.draw_latents(count if learner.config.latents.dim else 1, torch.Generator(learner.device).manual_seed(seed))

@@ -13,6 +13,7 @@
         mirror: false           # not its mirror image
         ground: true            # this one only
         tags: [air]             # what it is, to select by
+        tempo: 1.5              # played so many times as fast
       jump_end:
         clip: jump              # the clip's file, where the name is another: several parts of one clip
         weight: 0.5
@@ -163,13 +164,14 @@ def build_library(dataset: Dataset, clips_dir: str | Path, skeleton: Skeleton, d
 
 
 def load_entry(entry: Entry, clips_dir: str | Path, dataset: str = "") -> Clip:
-    """A dataset's clip under its name there, cut to its time range.
+    """A dataset's clip under its name there, cut to its time range, at its tempo.
 
     Raises:
         ValueError: it is not there, not valid, or shorter than the range.
     """
     clip = load_clip(entry.clip, clips_dir, dataset)
-    return replace(clip if entry.range_s is None else cut(clip, *entry.range_s), name=entry.name)
+    part = clip if entry.range_s is None else cut(clip, *entry.range_s)
+    return replace(part, name=entry.name, fps=part.fps * entry.tempo)
 
 
 def cut(clip: Clip, start_s: float, end_s: float) -> Clip:

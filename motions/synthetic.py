@@ -13,6 +13,8 @@ from motions.rotations import quat_exp, quat_mul
 from motions.skeleton import Skeleton
 
 LICENSE = "none needed: computed from a formula"
+KNEE_RAD, ELBOW_RAD, ARM_OUT_RAD = 0.12, 0.35, 0.15  # of someone who stands at ease
+SWAY_M, BREATH_RAD = 0.012, 0.02
 
 
 def constant_velocity(
@@ -77,6 +79,37 @@ def sine_gait(
     root_pos = np.concatenate((speed_mps * t, 0 * t, height_m + bob_m * np.cos(2 * w * t)), axis=1)
     swing = {name: amplitude_rad * np.sin(w * t + np.pi * k) * np.array([0.0, 1.0, 0.0]) for k, name in enumerate(skeleton.joint_names)}
     return _clip("sine_gait", skeleton, fps, loop, root_pos, np.zeros((len(t), 3)), swing)
+
+
+def standing(skeleton: Skeleton, thigh_m: float, shin_m: float, height_m: float, duration_s: float = 4.0, fps: float = 30.0) -> Clip:
+    """Someone who stands at ease and breathes: knees and elbows a little bent, arms beside the body, weight shifting from foot to foot; feet flat and where they are.
+
+    Thighs lean by ``hip = KNEE shin / (thigh + shin)`` and shins by ``KNEE - hip``, so that ankles stay below the hips to first order; ``sway_m = SWAY_M sin(w t)`` sideways with
+    ``w = 2 pi / duration_s`` turns both legs by ``sway_m / leg`` about x, and both ankles back. The chest rises twice a cycle.
+
+    Args:
+        thigh_m, shin_m: hip to knee and knee to ankle. height_m: of the root with straight legs.
+
+    Raises:
+        ValueError: the skeleton lacks a joint of the suite's humanoid.
+    """
+    t = _times(duration_s, fps)
+    w, leg = 2 * np.pi / duration_s, thigh_m + shin_m
+    hip = KNEE_RAD * shin_m / leg
+    shin = KNEE_RAD - hip
+    lean = SWAY_M * np.sin(w * t) / leg
+    breath = BREATH_RAD * np.sin(2 * w * t)
+    x, y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    turns = {"abdomen": -0.5 * breath * y, "neck": 0.5 * breath * y}
+    for side, out in (("left", 1), ("right", -1)):
+        turns[f"{side}_hip"] = lean * x - hip * y + 0 * t
+        turns[f"{side}_knee"] = KNEE_RAD * y + 0 * t
+        turns[f"{side}_ankle"] = -lean * x - shin * y + 0 * t
+        turns[f"{side}_shoulder"] = out * (ARM_OUT_RAD + 0.5 * breath) * x
+        turns[f"{side}_elbow"] = (-ELBOW_RAD + breath) * y
+    drop = thigh_m * (1 - np.cos(hip)) + shin_m * (1 - np.cos(shin))
+    root_pos = np.concatenate((0 * t, -SWAY_M * np.sin(w * t), 0 * t + height_m - drop), axis=1)
+    return _clip("stand", skeleton, fps, "wrap", root_pos, np.zeros((len(t), 3)), turns)
 
 
 def _times(duration_s: float, fps: float) -> np.ndarray:

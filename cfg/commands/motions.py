@@ -30,6 +30,7 @@ from motions.formats.detect import read
 from motions.page import html_report
 from motions.source_motion import SourceMotion, from_clip
 from motions.sources import fetch
+from motions.synthetic import standing
 
 FORMATS_OUT = ("bvh",)
 STRIP_FRAMES = 8
@@ -38,7 +39,7 @@ PAGE_PX = 160
 
 @dataclass(frozen=True)
 class FetchArgs:
-    """Obtains the free human clips (and mirror images) that the pybullet package ships, with their licences.
+    """Obtains the free human clips (and mirror images) that the pybullet package ships, with their licences, and computes one of quiet standing.
 
     Attributes:
         out: folder for the clips. wheel: the package's wheel, where there is no network.
@@ -131,6 +132,14 @@ def clips_named(names: Sequence[str], clips_dir: Path) -> list[Clip]:
     if not found:
         raise ValueError(f"clips folder {clips_dir}: holds no .npz clips; get the free clips with: python run.py motions fetch")
     return found
+
+
+def fetch_clips(args: FetchArgs) -> None:
+    fetch(args.out, wheel=args.wheel)
+    character = load_character("humanoid")
+    thigh, shin = (float(np.linalg.norm(character.model.body(name).pos)) for name in ("left_shin", "left_foot"))
+    standing(character.skeleton, thigh, shin, character.default_height_m).save(args.out / "stand.npz")
+    print(f"wrote stand.npz, computed, to {args.out}")
 
 
 def check_clips(args: CheckArgs) -> None:
@@ -234,7 +243,7 @@ def _same_width(rows: list[Picture]) -> list[Picture]:
 
 
 COMMANDS: dict[str, tuple[type, Callable]] = {
-    "fetch": (FetchArgs, lambda args: fetch(args.out, wheel=args.wheel)),
+    "fetch": (FetchArgs, fetch_clips),
     "check": (CheckArgs, check_clips),
     "dataset": (DatasetArgs, write_dataset),
     "import": (ImportArgs, import_files),

@@ -20,7 +20,7 @@ from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
 from cfg.training import parse_training, run_training, writing
-from cfg.wiring import act_out, load_world, make_env, make_learner, random_latents
+from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents
 from envs.character import Character
 from envs.demos import DemoWindows
 from envs.engines import choose_device
@@ -37,31 +37,35 @@ class PretrainArgs:
     Attributes:
         out: folder of the run: configuration, checkpoints, TensorBoard events, videos.
         resume: continue the run in that folder, bit for bit.
+        skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
         config: every setting of the run, as flags.
     """
 
     out: Path
     resume: bool = False
+    skills: Path | None = None
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
 
 def main(args: Sequence[str]) -> None:
     if not args or args[0] in ("-h", "--help"):
-        print(f"usage: run.py pretrain PRESET --out RUN [--resume] [any setting]\npresets: {', '.join(PRESETS)}\nsettings: run.py pretrain walk --help")
+        print(f"usage: run.py pretrain PRESET --out RUN [--skills RUN] [--resume] [any setting]\npresets: {', '.join(PRESETS)}\nsettings: run.py pretrain walk --help")
         return
     base = preset(args[0])
     prog = f"run.py pretrain {args[0]}"
     given = parse_training(PretrainArgs(tyro.MISSING, config=base), args[1:], prog, "preset", lambda config: config.preset)
     with process_group(choose_device(given.config.device, given.config.physics)):
-        train(given.config, given.out, given.resume)
+        train(given.config, given.out, given.resume, given.skills)
 
 
-def train(config: RunConfig, out: Path, resume: bool) -> None:
+def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
     learner = make_learner(config, env)
+    if skills is not None and not resume:
+        begin_with(learner, skills)
     folder = RunFolder(out, to_dict(config))
     obs = folder.resume(learner, env) if resume else env.reset()
     with writing(out):
