@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -72,19 +72,30 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def device_clock(device: torch.device) -> Callable[[], float]:
+    """Seconds, told once all that was asked of ``device`` is done: a GPU works on after the call that asked it to."""
+    if device.type != "cuda":
+        return time.perf_counter
+
+    def now() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return now
+
+
 def env_rate(env: HumanoidEnv, seconds: float, steps: int = 16, seed: int = 0) -> float:
     """Control steps a second of any environment on any device, resets included, under noise around the rest pose; after an untimed round (compilation, capture)."""
     generator = torch.Generator(env.device).manual_seed(seed)
+    now = device_clock(env.device)
     env.reset()
 
     def round_s() -> float:
-        start = time.perf_counter()
+        start = now()
         for _ in range(steps):
             noise = torch.randn(env.num_envs, env.action_dim, generator=generator, device=env.device)
             env.reset(env.step(env.rest_action + NOISE * noise).done.nonzero().squeeze(-1))
-        if env.device.type == "cuda":
-            torch.cuda.synchronize(env.device)
-        return time.perf_counter() - start
+        return now() - start
 
     round_s()
     taken: list[float] = []

@@ -65,6 +65,7 @@ def main(args: Sequence[str]) -> None:
     character, library = load_world(config)
     threads = share_of_cores(config.env.num_threads)
     env = make_env(config, character, library, config.seed)
+    env.clock = bench.device_clock(env.device)
     timing = time_training(env, DemoWindows(library, env.layout, config.env.control_dt, config.env.history), make_learner(config, env), given.iterations)
     figures: dict[str, Any] = {"preset": config.preset, "device": bench.device_name(library.device), "num_threads": threads, "num_envs": config.env.num_envs, **timing}
     figures["peak_memory_bytes"] = bench.peak_memory_bytes()  # of the training, before the larger environments below

@@ -3,18 +3,25 @@ the first time."""
 
 import copy
 import functools
+from dataclasses import replace
+from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
 import torch
 
+from cfg.wiring import load_policy, load_skills
 from envs import engines
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.physics_cpu import CpuPhysics
 from envs.resets import StartMix
 from envs.state import StateCodec
+from motions.library import MotionLibrary
+from motions.synthetic import sine_gait
 from tests.envs.helpers import random_state
+
+SKILLS = Path(__file__).parents[2] / "ase/pretrained/locomotion"
 
 pytestmark = pytest.mark.slow
 warp = pytest.importorskip("envs.physics_warp", reason="mujoco-warp is not installed (pip install mujoco-warp==3.14.0)")
@@ -103,6 +110,32 @@ def test_the_environment_runs_on_it(character, library):
     assert env.num_diverged == 1
     assert ended >= 6
     assert physics.num_overflows == 0
+
+
+def test_skills_trained_on_one_engine_walk_and_run_alike_on_the_other(character):
+    """The shipped skills, trained on MuJoCo, from the rest pose: each latent as fast on both, nobody falls on either."""
+    config, tree = load_skills(SKILLS)
+    clips = len(tree["style"]["pace"])  # the skills' clips are not part of the repository; these only stand in for their number
+    gaits = [replace(sine_gait(character.skeleton), name=f"gait{k}") for k in range(clips)]
+    library = MotionLibrary(gaits, character.skeleton, [1.0] * clips)
+    settings = replace(config.env, num_envs=24, start=StartMix(clip=0, default=1), episode_length_s=60.0)
+    distance, fell = [], []
+    for engine in ("cpu", "warp"):
+        physics = engines.make_physics(engine, character.model, 24, 1, torch.device("cpu"))
+        env = HumanoidEnv(settings, character, physics, library, torch.Generator().manual_seed(0))
+        learner = load_policy(config, tree, env, SKILLS)
+        z = learner.draw_latents(24, torch.Generator().manual_seed(0))
+        obs, down, travelled = env.reset(), torch.zeros(24, dtype=torch.bool), torch.zeros(24)
+        for _ in range(120):
+            step = env.step(learner.act(obs, z))
+            obs = step.obs
+            down |= step.terminated
+            travelled += env.state.root_lin_vel[:, :2].norm(dim=-1) / 30
+        distance.append(travelled)
+        fell.append(float(down.float().mean()))
+    assert max(fell) <= 0.05, fell
+    assert distance[0].max() > 2 * distance[0].min(), "different skills"
+    assert (distance[0] - distance[1]).abs().mean() < 0.1 * distance[0].mean()
 
 
 def test_a_restart_forgets_what_was_before_and_a_saved_state_continues(character):
