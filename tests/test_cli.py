@@ -55,6 +55,21 @@ def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> Non
     assert len(tree["own"]["env"]["episode_step"]) == 8
 
 
+def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
+    """The networks are those of the trained run; the counters and the clips' pace are its own, and statistics go on from those of the trained run."""
+    out, more = tmp_path / "run", tmp_path / "more.yaml"
+    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
+    own = ["--dataset", str(more), "--train.max-samples", "0"]
+    assert run.main(["pretrain", "tiny", "--skills", str(trained), "--clips-dir", str(clips_dir), "--out", str(out), *own]) == 0
+    before, after = (load_file(folder / "skills.safetensors") for folder in (trained, out))
+    networks = [key for key in before if "normalizer" not in key and key != "style/pace"]
+    assert len(networks) > 20
+    for key in networks:
+        assert torch.equal(before[key], after[key]), key
+    assert after["obs_normalizer/count"] > before["obs_normalizer/count"]
+    assert checkpoint.load(out / "skills.safetensors", "skills")[1]["samples"] == 0
+
+
 def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "e.json"
     assert run.main(["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "1"]) == 0
@@ -98,6 +113,13 @@ def test_bench_reports_every_figure(clips_dir: Path, tmp_path: Path) -> None:
         assert figures[key] > 0, key
     assert set(figures["split_s"]) == {"physics", "features", "inference", "update"}
     assert all(seconds > 0 for seconds in figures["split_s"].values())
+
+
+def test_fetch_adds_a_computed_clip_of_standing(clips_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("cfg.commands.motions.fetch", lambda out, wheel: out.mkdir())
+    assert run.main(["motions", "fetch", "--out", str(tmp_path / "clips")]) == 0
+    assert run.main(["motions", "check", "--clips-dir", str(tmp_path / "clips")]) == 0
+    assert "stand: good (100 of 100); 4.00 s" in capsys.readouterr().out
 
 
 def test_motions_check_reports_each_clip(clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

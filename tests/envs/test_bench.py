@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import asdict
 
 import mjbatch
 import pytest
 import torch
 
-from envs.bench import bench_env, bench_scaling, make_env, peak_memory_bytes, record, run_bare, run_env, torch_threads
+from envs.bench import bench_env, bench_scaling, device_clock, make_env, peak_memory_bytes, record, run_bare, run_env, torch_threads
 from envs.bench_async import bench_async
 from envs.character import load_character
 from envs.clip_pilot import ClipPilot, joint_coordinates
@@ -54,6 +55,16 @@ def test_a_replay_that_does_other_work_is_refused(character, library):
     recording.actions[1, unbroken, 7] = 0.9
     with pytest.raises(AssertionError, match="the environment did not repeat its recording"):
         run_env(env, recording)
+
+
+def test_parts_of_a_step_are_timed_by_the_environments_clock(character, library):
+    """A clock that gains a second whenever it is asked: one for physics, one for features, and none in between."""
+    env = make_env(character, library, CONFIG)
+    env.clock = iter(range(100)).__next__
+    for _ in range(2):
+        env.step(torch.zeros(CONFIG.num_envs, env.action_dim))
+    assert env.seconds == {"physics": 2.0, "features": 2.0}
+    assert device_clock(torch.device("cpu")) is time.perf_counter
 
 
 def test_the_pilot_targets_the_clip_one_step_ahead_of_where_a_character_is(character, library):

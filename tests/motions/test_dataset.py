@@ -74,12 +74,14 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
         ("clips: {walk: 1}\nground: 1", "ground: got 1; expected true or false"),
         ("clips: {walk: 1}\nmirror: both", "mirror: got 'both'; expected true or false"),
         ("clips: {walk: 1, walk_mirror: 1}\nmirror: true", "clip walk_mirror: listed beside `mirror: true`; expected only the clips themselves"),
-        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, mirror, range_s, tags, weight"),
+        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, mirror, range_s, tags, tempo, weight"),
         ("clips: {walk: {weight: -1}}", "clip walk: weight: got -1; expected a number >= 0"),
         ("clips: {walk: {clip: 3}}", "clip walk: clip: got 3; expected a clip's name"),
         ("clips: {walk: {mirror: 1}}", "clip walk: mirror: got 1; expected true or false"),
         ("clips: {walk: {tags: slow}}", "clip walk: tags: got 'slow'; expected a list of words"),
         ("clips: {walk: {range_s: [1, 1]}}", "clip walk: range_s: got [1, 1]; expected [start, end] in seconds, 0 <= start < end"),
+        ("clips: {walk: {tempo: 5}}", "clip walk: tempo: got 5; expected a number from 0.25 to 4"),
+        ("clips: {walk: {tempo: true}}", "clip walk: tempo: got True; expected a number from 0.25 to 4"),
         ("clips: {walk: {range_s: 3}}", "clip walk: range_s: got 3; expected [start, end] in seconds, 0 <= start < end"),
         ("clips: {walk: {mirror: true}, walk_mirror: 1}", "clip walk_mirror: got it 2 times, mirror images counted; expected each name once"),
         ("groups: [walk]", "groups: got ['walk']; expected lines `name:` with weight and clips"),
@@ -218,3 +220,15 @@ def test_one_clip_can_be_put_on_the_floor_alone(tmp_path, skeleton):
         feet = skeleton.lowest_point(state.body_pos_w, state.body_mat_w)
         assert tuple(abs(float(low)) < 1e-6 for low in feet) == expected, text
         assert max(feet) < 0.01 or max(feet) > 0.5
+
+
+def test_a_clip_can_be_played_faster(tmp_path, clips_dir, skeleton):
+    """A circle of 3 s at 1.5 times its tempo takes 2 s: the same way, half as fast again."""
+    path = write(tmp_path, "mirror: true\nclips: {long: 1, quick: {clip: long, tempo: 1.5}}")
+    library = build_library(load_dataset(path, tmp_path), clips_dir, skeleton)
+    assert library.names == ("long", "long_mirror", "quick", "quick_mirror")
+    torch.testing.assert_close(library.durations_s, torch.tensor([3.0, 3.0, 2.0, 2.0]))
+    slow, quick = (library.state_at(torch.tensor([k]), torch.tensor([t])) for k, t in ((0, 1.2), (2, 0.8)))
+    torch.testing.assert_close(quick.root_pos, slow.root_pos, atol=1e-5, rtol=0)
+    torch.testing.assert_close(quick.root_lin_vel, 1.5 * slow.root_lin_vel, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(quick.root_ang_vel, 1.5 * slow.root_ang_vel, atol=1e-3, rtol=1e-3)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from motions import synthetic
+from motions.library import MotionLibrary
 
 
 def test_both_ends_are_frames(skeleton):
@@ -32,3 +34,26 @@ def test_unknown_joints_are_refused(skeleton):
     for kinds in (({"tail": (0, 0, 1)}, {}), ({}, {"tail": (0, 0, 1)})):
         with pytest.raises(ValueError, match=r"clip constant_spin: joint tail: not in the skeleton. Available: root, abdomen, neck"):
             synthetic.constant_spin(skeleton, *kinds)
+
+
+def test_who_stands_keeps_both_feet_flat_and_where_they_are_and_shifts_the_weight(skeleton):
+    thigh, shin, height = 0.421546, 0.409870, 0.89
+    clip = synthetic.standing(skeleton, thigh, shin, height)
+    assert (clip.name, clip.loop, clip.duration_s) == ("stand", "wrap", 4.0)
+    library = MotionLibrary([clip], skeleton)
+    state = library.state_at(torch.zeros(40, dtype=torch.long), torch.linspace(0, 4, 40))
+    sway = state.root_pos[:, 1]
+    assert 0.01 < sway.max() < 0.013
+    assert -0.013 < sway.min() < -0.01
+    for side, sign in (("left", 1), ("right", -1)):
+        foot = skeleton.body_names.index(f"{side}_foot")
+        place, turned = state.body_pos_w[:, foot], state.body_mat_w[:, foot]
+        assert (place - place[0]).abs().max() < 1e-3, "it slides"
+        assert torch.allclose(turned, torch.eye(3), atol=5e-3), "it tilts"
+        assert abs(float(place[0, 2]) - (height - thigh - shin)) < 1e-3, "it floats"
+        assert sign * float(place[0, 1]) > 0.08
+        hand = state.body_pos_w[:, skeleton.body_names.index(f"{side}_hand")]
+        assert (sign * hand[:, 1] > 0.2).all(), "arms hang outside the body"
+        assert (hand[:, 0] > 0.05).all(), "elbows bend forward"
+    with pytest.raises(ValueError, match="clip stand: joint abdomen: not in the skeleton"):
+        synthetic.standing(type("Bare", (), {"joint_names": ("tail",)})(), thigh, shin, height)
