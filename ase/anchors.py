@@ -54,8 +54,10 @@ class Anchors:
         chance = torch.rand(fits.shape, generator=generator, device=fits.device) * fits
         return torch.where(fits.any(-1, keepdim=True), pool[chance.argmax(-1)], self.points[clip_ids])
 
-    def draw(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """``n`` random latents ``[n, Z]``: uniform on the sphere, or near the anchors of random clips by ``focus``."""
+    def draw(self, n: int, *, generator: torch.Generator, weights: Tensor | None = None) -> Tensor:
+        """``n`` random latents ``[n, Z]``: uniform on the sphere, or near the anchors of random clips by ``focus``: of all equally often, or by ``weights [C]``."""
         if not self.focus:
             return sample_latents(n, self.points.shape[1], generator)
-        return self.sample(torch.randint(len(self.points), (n,), generator=generator, device=self.points.device), generator)
+        if weights is None:
+            weights = torch.ones(len(self.points), device=self.points.device)
+        return self.sample(torch.multinomial(weights, n, replacement=True, generator=generator), generator)

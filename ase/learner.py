@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,6 +56,7 @@ class Learner(ActorCritic):
         mirrored_clips: ``[C]`` index of each clip's mirror image or -1; needed for ``latents.clip_share``.
         looping_clips: ``[C]`` which clips go on for ever, and so can be lost (`ase.practice`); none if omitted.
         travel_columns: features of a frame that tell how the root travels, for ``style.travel_share``.
+        clip_weights: ``[C]`` how often the latents near each clip's anchor are acted in training (with ``latents.clip_focus``); all equally often if omitted.
         num_envs, control_dt: for the latent schedule.
     """
 
@@ -72,12 +74,13 @@ class Learner(ActorCritic):
         mirrored_clips: Tensor | None = None,
         looping_clips: Tensor | None = None,
         travel_columns: Tensor | None = None,
+        clip_weights: Tensor | None = None,
     ):
         z_dim = config.latents.dim
         self.anchors: Anchors | None = None
         if mirrored_clips is not None and z_dim and config.latents.clip_share > 0:
             self.anchors = Anchors(mirrored_clips, z_dim, device, config.latents.clip_focus)
-        draw = self.anchors.draw if self.anchors is not None else None
+        draw = partial(self.anchors.draw, weights=clip_weights) if self.anchors is not None else None
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None, draw=draw)
         self.config = config
         self._looping = looping_clips
@@ -88,7 +91,7 @@ class Learner(ActorCritic):
         copy_from_first([self.style])
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` random skills ``[n, Z]``, drawn as in training."""
+        """``n`` random skills ``[n, Z]``: as in training, but of all clips equally often."""
         return self.anchors.draw(n, generator=generator) if self.anchors is not None else sample_latents(n, self.config.latents.dim, generator)
 
     def switch_latents(self, env_ids: Tensor) -> None:

@@ -42,8 +42,21 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
     window = (config.env.history, env.layout.style_dim)
     found = mirror_map(env.character)
     mirror = Mirror(found.obs_index, found.obs_sign, found.action_index, found.action_sign) if found else None
-    clips = env.library.mirrored, env.library.loops
-    return Learner(config.train, env.obs_dim, env.rest_action, window, env.num_envs, config.env.control_dt, env.device, config.seed, mirror, *clips, env.layout.travel_columns)
+    return Learner(
+        config.train,
+        env.obs_dim,
+        env.rest_action,
+        window,
+        env.num_envs,
+        config.env.control_dt,
+        env.device,
+        config.seed,
+        mirror,
+        env.library.mirrored,
+        env.library.loops,
+        env.layout.travel_columns,
+        env.library.weights,
+    )
 
 
 def load_world(config: RunConfig, prop: Prop | None = None) -> tuple[Character, MotionLibrary]:

@@ -77,6 +77,13 @@ def test_focused_latents_lie_near_the_anchor_of_their_clip():
     assert (drawn @ anchors.points.t()).amax(-1).mean().item() == pytest.approx(float(near.mean()), abs=0.02)
 
 
+def test_focused_latents_can_be_drawn_by_the_clips_weights():
+    anchors = Anchors(PAIRS, 8, focus=0.9)
+    drawn = anchors.draw(20_000, generator=generator(), weights=torch.tensor([4.0, 0.0, 3.0, 2.0, 1.0]))
+    shares = anchors.cell(drawn).bincount(minlength=5) / 20_000
+    torch.testing.assert_close(shares, torch.tensor([0.4, 0.0, 0.3, 0.2, 0.1]), rtol=0, atol=0.015)
+
+
 def test_without_focus_random_latents_are_uniform_on_the_sphere():
     drawn = Anchors(PAIRS, 8).draw(1000, generator=generator())
     assert torch.equal(drawn, sample_latents(1000, 8, generator()))

@@ -347,6 +347,12 @@ def test_random_skills_are_drawn_as_in_training():
     torch.testing.assert_close((drawn @ focused.anchors.points.t()).amax(-1), torch.ones(50))
     focused.switch_latents(torch.arange(4))
     torch.testing.assert_close((focused.latents.z @ focused.anchors.points.t()).amax(-1), torch.ones(4))
+    weighted = make_learner(env, focused.config, mirrored_clips=torch.tensor([-1, -1]), clip_weights=torch.tensor([0.0, 1.0]))
+    for _ in range(5):
+        weighted.switch_latents(torch.arange(4))
+        torch.testing.assert_close(weighted.latents.z, weighted.anchors.points[[1, 1, 1, 1]])
+    both = weighted.draw_latents(50, generator)
+    assert 0 < ((both @ weighted.anchors.points[0]) > 0.99).sum() < 50, "whatever is practised most, all clips are measured equally often"
     plain = make_learner(env, tiny_config(latents=LATENTS))
     assert torch.equal(plain.draw_latents(50, torch.Generator().manual_seed(3)), sample_latents(50, 4, torch.Generator().manual_seed(3)))
 

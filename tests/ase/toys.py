@@ -159,5 +159,5 @@ def tiny_config(ppo: dict | None = None, style: dict | None = None, latents: dic
     )
 
 
-def make_learner(env: PointMass | Scripted, config: PretrainConfig, seed: int = 0, control_dt: float = 1.0, mirrored_clips: Tensor | None = None) -> Learner:
-    return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, control_dt, env.device, seed, mirrored_clips=mirrored_clips)
+def make_learner(env: PointMass | Scripted, config: PretrainConfig, seed: int = 0, control_dt: float = 1.0, **clips: Tensor | None) -> Learner:
+    return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, control_dt, env.device, seed, **clips)
