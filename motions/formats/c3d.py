@@ -24,12 +24,15 @@ TIMEOUT_S = 120  # by the clock; processor time and memory are limited below, by
 MAX_GAP_SHARE = 0.5  # of the frames in which a marker may be lost
 _CHILD = """
 import io, os, resource, sys
-resource.setrlimit(resource.RLIMIT_CPU, (20, resource.RLIM_INFINITY))
+def within(kind, value):
+    top = resource.getrlimit(kind)[1]
+    return value if top == resource.RLIM_INFINITY else min(value, top)
+resource.setrlimit(resource.RLIMIT_CPU, (within(resource.RLIMIT_CPU, 20), resource.getrlimit(resource.RLIMIT_CPU)[1]))
 import ezc3d, numpy as np
 size, base = os.path.getsize(sys.argv[1]), int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 seconds, memory = 2 + int(resource.getrusage(resource.RUSAGE_SELF).ru_utime) + size // 2**20, base + 2**29 + 16 * size
-resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory)):
+    resource.setrlimit(kind, (within(kind, most), within(kind, most)))
 try:
     data = ezc3d.c3d(sys.argv[1])
     about, points = data["parameters"]["POINT"], data["data"]["points"]

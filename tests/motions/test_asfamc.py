@@ -104,6 +104,20 @@ def test_turns_are_about_fixed_axes_x_first(tmp_path):
     np.testing.assert_allclose(at["lfoot"], np.array([0, 15, 0]) * UNIT, atol=1e-12)
 
 
+def test_the_order_of_a_bones_dofs_is_that_of_its_values_only(tmp_path):
+    # x by 90 takes the thigh's end -y to -z, where z by 90 leaves it, though the values come z first
+    asf = ASF.replace("axis 0 0 90 XYZ", "axis 0 0 0 XYZ").replace("dof rx ry rz", "dof rz ry rx")
+    _, at = joints(write(tmp_path, ("0 0 0 0 0 0", "90 0 90", "0"), STILL, asf=asf))
+    np.testing.assert_allclose(at["ltibia"], np.array([-8, 0, 0]) * UNIT, atol=1e-12)
+
+
+def test_the_order_of_an_axis_says_what_its_angles_turn_about(tmp_path):
+    frames = ("0 0 0 0 0 0", "20 30 -40", "50"), STILL
+    plain = asfamc.load(write(tmp_path, *frames), up="y", forward="z").world_pos
+    other = asfamc.load(write(tmp_path, *frames, asf=ASF.replace("axis 0 0 90 XYZ", "axis 90 0 0 ZYX")), up="y", forward="z").world_pos
+    np.testing.assert_allclose(other, plain, atol=1e-12)
+
+
 def test_radians_length_and_rate_may_differ(tmp_path):
     asf = ASF.replace("angle deg", "angle rad").replace("length 0.45", "length 1.0")
     source, at = joints(write(tmp_path, ("0 0 0 0 0 0", f"0 {math.radians(30)} 0", "0"), STILL, asf=asf), fps=60.0)

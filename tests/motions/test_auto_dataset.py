@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -51,6 +52,11 @@ def test_what_is_on_the_floor_needs_no_ground(skeleton, clips):
     data = yaml.safe_load(auto_dataset(clips[:2], skeleton))
     assert data == {"mirror": True, "clips": {"walk": 1.0, "same": 1.0}}
     assert "mirror" not in yaml.safe_load(auto_dataset([mirror(clips[0])], skeleton))
+
+
+def test_what_sinks_needs_ground_as_what_floats_does(skeleton, clips):
+    for rise in (-0.02, 0.02):
+        assert yaml.safe_load(auto_dataset([replace(clips[0], root_pos=clips[0].root_pos + np.array([0.0, 0.0, rise]))], skeleton))["ground"] is True
 
 
 def test_names_are_checked(skeleton, clips):

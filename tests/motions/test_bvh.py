@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motions.formats import bvh
-from motions.rotations import quat_conj, quat_log, quat_mul
+from motions.rotations import quat_conj, quat_exp, quat_log, quat_mul
 from motions.synthetic import constant_spin, sine_gait
 
 ARM = """HIERARCHY
@@ -154,6 +154,8 @@ def test_a_rest_pose_before_the_take_is_left_out(tmp_path):
 
     source = bvh.load(person(tmp_path, rows=[row(0, 0), *(row(k, 40 + k) for k in range(5))]))
     assert len(source.root_pos) == 5
+    turned = quat_log(torch.from_numpy(source.local_quat[:, source.names.index("LeftUpLeg")])).norm(dim=-1)
+    np.testing.assert_allclose(torch.rad2deg(turned), [40, 41, 42, 43, 44])
     assert "frame 0: a rest pose before the take, left out" in source.notes
     assert len(bvh.load(person(tmp_path, rows=[row(k, 8 * k) for k in range(5)])).root_pos) == 5  # a steady swing from rest stays whole
 
@@ -211,8 +213,12 @@ def test_a_clip_goes_out_and_comes_back(tmp_path, skeleton, clip_of):
     assert [p.name for p in tmp_path.iterdir()] == ["clip.bvh"]
 
 
-def test_a_pitch_of_ninety_degrees_survives_the_way_out(tmp_path, skeleton):
-    clip = constant_spin(skeleton, {}, duration_s=0.1, starts={"root": (0.0, math.pi / 2, 0.0), "neck": (0.3, -0.2, 0.5)})
+@pytest.mark.parametrize("roll", [0.0, 0.7])
+@pytest.mark.parametrize("pitch", [math.pi / 2, -math.pi / 2])
+def test_a_pitch_of_ninety_degrees_survives_the_way_out(tmp_path, skeleton, pitch, roll):
+    """The head points along x, either way, where z and y turn about the same axis."""
+    turn = quat_mul(*(quat_exp(torch.tensor(v, dtype=torch.float64)) for v in ([roll, 0, 0], [0, pitch, 0])))
+    clip = constant_spin(skeleton, {}, duration_s=0.1, starts={"root": tuple(quat_log(turn).tolist()), "neck": (0.3, -0.2, 0.5)})
     back = bvh.load(bvh.save(clip, skeleton, tmp_path / "clip.bvh"))
     turn = quat_log(quat_mul(quat_conj(torch.from_numpy(clip.root_quat)), torch.from_numpy(back.local_quat[:, 0])))
     assert torch.rad2deg(turn.norm(dim=-1)).max() < 1e-3

@@ -62,6 +62,18 @@ def test_a_foot_rests_where_it_is_low_and_slow():
     assert find_contacts(foot(torch.arange(50) * 0.004, torch.zeros(50)), FPS).all()
 
 
+def test_a_foot_that_rolls_over_its_heel_rests():
+    """The toe comes down at 1 m/s from 20 cm while the heel stays."""
+    points = foot(torch.zeros(30), torch.zeros(30))
+    points[:, 1, 2] = (0.2 - torch.arange(30) / FPS).clamp_min(0.0)
+    assert find_contacts(points, FPS).all()
+
+
+def test_a_frame_next_to_a_fast_step_is_no_contact():
+    x = (torch.arange(30) - 10).clamp(0, 10) / FPS  # still up to frame 10, 1 m/s to frame 20, still again
+    assert runs(find_contacts(foot(x, torch.zeros(30)), FPS)) == [(0, 10), (21, 30)]
+
+
 def test_short_gaps_are_closed_and_short_contacts_dropped():
     z = torch.full((60,), 0.1, dtype=torch.float64)
     z[10:30] = 0.0

@@ -143,6 +143,11 @@ def test_rates(tmp_path):
         two(tmp_path / "a.glb", parts(3e4))
 
 
+def test_a_take_may_begin_later_than_at_zero(tmp_path):
+    source = two(tmp_path / "a.glb", lambda p: [moved(p, 0, "translation", np.arange(20, 24) / 10, np.arange(12.0).reshape(4, 3))])
+    np.testing.assert_allclose(source.root_pos[:, 1], [0, 3, 6, 9], atol=1e-5)
+
+
 def test_one_of_several_takes(tmp_path):
     def parts(packer):
         return quarter(packer)

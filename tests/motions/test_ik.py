@@ -121,3 +121,10 @@ def test_packing_is_undone_by_unpacking(model, skeleton):
         np.testing.assert_allclose(np.abs((got * wanted).sum(-1)), (wanted * wanted).sum(-1), atol=1e-12)
     pos, _ = skeleton.forward_kinematics(*(torch.from_numpy(p) for p in parts))
     np.testing.assert_allclose(configuration(model, q[5]).data.xpos[ik.body_ids(model, skeleton)], pos[5], atol=1e-6)
+
+
+def test_a_hinge_turns_alike_under_either_sign_of_a_quaternion(model, skeleton):
+    root_pos, root_quat, joint_quat = (part.numpy() for part in gait(skeleton).poses_on(skeleton))
+    hinges = [int(model.joint(joint.name).qposadr[0]) for joint in skeleton.joints if joint.kind == "hinge"]
+    plain, other = (ik.pack(model, skeleton, root_pos, root_quat, sign * joint_quat)[:, hinges] for sign in (1.0, -1.0))
+    np.testing.assert_allclose(other, plain, atol=1e-12)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,6 +149,20 @@ def test_c3d_labels_that_are_joints_pass_through(tmp_path):
     assert {"rate: 100 Hz (POINT:RATE); unit mm", "markers: 14 of 14 used"} <= set(source.notes)
 
 
+@pytest.mark.parametrize(("units", "in_a_metre"), [("cm", 100.0), ("m", 1.0), ("in", 1 / 0.0254)])
+def test_c3d_units_are_those_of_the_file(tmp_path, units, in_a_metre):
+    source = c3d.load(write_c3d(tmp_path, NAMES, moving(unit=in_a_metre), units=units))
+    np.testing.assert_allclose(source.world_pos[:, [source.names.index(n) for n in NAMES]], moving(), atol=1e-4)
+
+
+def test_a_c3d_file_is_read_where_processor_time_is_limited_already(tmp_path):
+    """As in batch queues: a process may lower such a limit but never raise it."""
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (15, 15)); from motions.formats import c3d; print(c3d.load(sys.argv[1]).fps)"
+    path = write_c3d(tmp_path, NAMES, moving(unit=1000.0))
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("100.0\n", 0), done.stderr
+
+
 def test_c3d_gaps_are_filled_and_lost_markers_left_out(tmp_path):
     points = moving(unit=1000.0)
     points[5:8, 3] = np.nan
@@ -183,6 +200,13 @@ def test_joint_centres_of_plug_in_gait_by_hand(tmp_path):
     np.testing.assert_allclose(place["thorax"], [0, 0, 1.3125], atol=1e-5)
     assert "joint centres: estimated from Plug-in Gait markers" in source.notes
     np.testing.assert_allclose(source.forward, [1, 0, 0], atol=1e-6)
+
+
+def test_without_back_markers_the_pelvis_is_as_deep_as_its_width_has_it():
+    """Shoulders right above the front markers: up is z, so hips lie as far behind these as with markers on the back."""
+    at = {label: np.array([place], dtype=float) for label, place in GAIT.items() if "PSI" not in label}
+    at |= {label: np.array([[0.1, y, 1.4]]) for label, y in (("LSHO", 0.2), ("RSHO", -0.2))}
+    np.testing.assert_allclose(c3d.joint_centres(at)["left_hip_centre"], [[0.1 - 0.22 * 0.24, 0.12 - 0.14 * 0.24, 1 - 0.3 * 0.24]], atol=1e-12)
 
 
 def test_bad_c3d_files_are_refused(tmp_path):

@@ -12,6 +12,8 @@ import torch
 from motions.match import frame_quat, mat_quat, match_skeletons, swing
 from motions.poles import angles, find_limbs, place_poles
 from motions.rotations import quat_conj, quat_exp, quat_log, quat_mul, quat_rotate, quat_to_mat
+from motions.source_motion import from_clip, world_poses
+from motions.synthetic import constant_velocity
 from motions.targets import Costs, make_targets, world_quats
 from motions.transfer import copy_rotations, resample, same_skeleton
 from tests.motions.rigs import FEET, gait, own, reframed, resized, source_of, t_pose
@@ -96,6 +98,42 @@ def test_targets_of_our_own_motion_are_its_places(skeleton):
     assert targets.quat[:, hands].isnan().all()  # welded: they cannot be turned
     big = resized(source, 2.0, "")
     torch.testing.assert_close(make_targets(big, laid(big, skeleton), skeleton, 0.5).pos, targets.pos, atol=1e-6, rtol=0)
+
+
+def test_hips_below_the_root_are_where_the_sources_are(skeleton):
+    hips = [skeleton.body_names.index(f"{s}_thigh") for s in ("left", "right")]
+    offsets = skeleton.offsets.clone()
+    offsets[hips, 2] -= 0.1
+    low = replace(skeleton, offsets=offsets)
+    source = source_of(low)
+    torch.testing.assert_close(make_targets(source, laid(source, low), low, 1.0).pos, torch.from_numpy(source.world_pos), atol=1e-6, rtol=0)
+
+
+def test_limbs_go_the_sources_way_at_the_characters_own_length(skeleton):
+    """The source's arms are twice as long."""
+    source, at = source_of(skeleton), skeleton.body_names.index
+    offsets = source.offsets.copy()
+    offsets[[at(f"{s}_{p}") for s in ("left", "right") for p in ("lower_arm", "hand")]] *= 2
+    long = replace(source, offsets=offsets, world_pos=world_poses(source.parents, offsets, source.root_pos, source.local_quat)[0])
+    targets = make_targets(long, laid(long, skeleton), skeleton, 1.0)
+    torch.testing.assert_close(targets.pos, torch.from_numpy(source.world_pos), atol=1e-6, rtol=0)
+
+
+def test_a_foot_of_key_points_is_level_however_low_its_toe_is(skeleton):
+    """Toes 15 cm ahead of the ankles and 6 cm below them, in a rest pose that moves along x."""
+    source = from_clip(constant_velocity(skeleton), skeleton)
+    feet = [skeleton.body_names.index(foot) for foot in FEET]
+    toes = source.world_pos[:, feet] + [0.15, 0.0, -0.06]
+    points = replace(
+        source,
+        names=(*source.names, "right_toe", "left_toe"),
+        parents=(*source.parents, *feet),
+        offsets=np.zeros((len(source.names) + 2, 3)),
+        local_quat=None,
+        world_pos=np.concatenate((source.world_pos, toes), axis=1),
+    )
+    targets = make_targets(points, laid(points, skeleton), skeleton, 1.0)
+    assert quat_log(targets.quat[:, feet]).norm(dim=-1).max() < 1e-6
 
 
 def test_poles_and_angles_are_those_of_the_motion(character, skeleton):

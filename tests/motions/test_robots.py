@@ -100,6 +100,11 @@ def test_names_that_a_file_leaves_out(tmp_path, skeleton, poses):
     assert "left_knee_link" in source.names
 
 
+def test_bodies_of_a_g1_are_numbered_as_in_its_mjcf():
+    numbers = {0: "pelvis", 1: "left_hip_pitch", 4: "left_knee", 10: "right_knee", 12: "right_ankle_roll", 15: "torso", 19: "left_elbow", 26: "right_elbow", 29: "right_wrist_yaw"}
+    assert {k: beyondmimic.G1[k].removesuffix("_link") for k in numbers} == numbers
+
+
 @pytest.mark.parametrize(
     ("module", "fields", "change", "message"),
     [

@@ -37,6 +37,10 @@ def test_a_beginning_that_all_share_is_cut_off():
     assert plain_names(["left_hip", "left_knee"]) == ["lefthip", "leftknee"]  # too few to tell
 
 
+def test_of_several_joints_alike_the_first_is_taken():
+    assert guess_map((*MIXAMO, "rope:Hips"))["pelvis"] == "Hips"
+
+
 @pytest.mark.parametrize(
     ("names", "name", "picked"),
     [

@@ -10,6 +10,7 @@ import torch
 
 from motions.formats import smpl
 from motions.rotations import quat_log
+from motions.source_motion import world_poses
 
 NAMES = tuple(smpl.JOINTS)
 UPRIGHT = (math.pi / 2, 0.0, 0.0)  # turns the body's y up into AMASS's z up
@@ -41,6 +42,21 @@ def test_upright_in_a_z_up_world(tmp_path):
     assert "up: +z (the format's)" in source.notes
     assert "skeleton: SMPL-H; joint places of a typical adult, the file's shape coefficients are not used" in source.notes
     assert "rate: 120 Hz (mocap_framerate)" in source.notes
+
+
+def test_the_left_of_the_table_is_the_mirror_image_of_its_right():
+    for name, (parent, (x, y, z)) in smpl.JOINTS.items():
+        if name.startswith("left_"):
+            assert smpl.JOINTS[name.replace("left", "right")] == (parent.replace("left", "right"), (-x, y, z))
+        elif not name.startswith("right_"):
+            assert x == 0.0
+
+
+def test_the_root_turns_as_the_body_does(tmp_path):
+    """Stood up about x, the body faces the world's -y: a quarter turn to the right for one that faces x at rest. Its rotations lead to its places."""
+    source = smpl.load(write(tmp_path, turns={"left_knee": (0.5, 0.2, 0.1)}))
+    np.testing.assert_allclose(quat_log(torch.from_numpy(source.local_quat[0, 0])), [0, 0, -math.pi / 2], atol=1e-12)
+    np.testing.assert_allclose(world_poses(source.parents, source.offsets, source.root_pos, source.local_quat)[0], source.world_pos, atol=1e-12)
 
 
 def test_a_y_up_world_is_seen(tmp_path):
