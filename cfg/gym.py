@@ -1,7 +1,7 @@
 """Tasks as Gymnasium vector environments whose actions are skill latents. Importing this module registers ``CharacterSkills/Task-v0``:
 
     import cfg.gym, gymnasium
-    envs = gymnasium.make_vec("CharacterSkills/Task-v0", num_envs=64, vectorization_mode="vector_entry_point", task="heading", skills="ase/pretrained/locomotion")
+    envs = gymnasium.make_vec("CharacterSkills/Task-v0", num_envs=64, vectorization_mode="vector_entry_point", task="heading", skills="ase/pretrained/agile")
 
 One step is five control steps under the latent ``action / |action|``; actions are in [-1, 1] for each component. The reward is the trainer's own: 0.9 x task + 0.1 x style.
 With ``from_scratch=True`` the actions are joint targets and a step is one control step.
@@ -35,7 +35,7 @@ class TaskVectorEnv(BatchVectorEnv):
         self,
         num_envs: int = 1,
         task: str = "heading",
-        skills: str = "ase/pretrained/locomotion",
+        skills: str = "ase/pretrained/agile",
         from_scratch: bool = False,
         render_mode: str | None = None,
         width: int = 480,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from envs import cmu_amc
 from envs.character import Character, load_character
 from motions.clip import Clip
+from motions.formats import asfamc
 from motions.formats.detect import FORMATS, detect, read
 from motions.formats.files import NoMotionError
 from motions.retarget import RetargetOptions, retarget
@@ -20,6 +22,7 @@ from motions.source_motion import SourceMotion, from_clip, to_clip
 
 SKELETONS_DIR = Path(__file__).parent / "skeletons"
 OWN = "humanoid"  # the character whose skeleton clip formats come on
+CMU = "cmu"  # the character whose joints are those of CMU's takes
 
 
 @dataclass(frozen=True)
@@ -132,14 +135,34 @@ def import_file(path: Path, args: ImportArgs, character: Character) -> tuple[Cli
     loop = args.loop or (motion.loop if isinstance(motion, Clip) else "none")
     source = motion if isinstance(motion, SourceMotion) else from_clip(motion, load_character(OWN).skeleton)
     source = replace(source, name=args.name or source.name, license=terms)
-    joints, chosen = _joint_map(source, args.map)
-    options = RetargetOptions(method=args.method, fps=args.rate or None, ground=args.ground, foot_lock=args.foot_lock, loop=loop)
-    bodies = {body: joint for body, joint in joints.items() if body in character.skeleton.body_names}
-    feet = [name for name in (character.skeleton.body_names[k] for k in character.foot_bodies.tolist()) if name in bodies]  # toes of their own have no target
+    same = _as_cmu(path, args, source, character) if kind == "asfamc" else None
+    if same is None:
+        joints, chosen = _joint_map(source, args.map)
+        bodies = {body: joint for body, joint in joints.items() if body in character.skeleton.body_names}
+        how = f"skeleton map {chosen}, {len(bodies)} bodies of {len(source.names)} joints"
+    else:
+        names = (same.names[0], *(same.names[joint.body] for joint in character.skeleton.joints))
+        source, bodies, how = same, dict(zip(names, names, strict=True)), "the character's own joints"
+    feet = _feet(character, bodies)
+    options = RetargetOptions(args.method, args.rate or None, ground=args.ground, foot_lock=args.foot_lock, level=same is not None, loop=loop)
     clip, result = retarget(source, bodies, character.model, character.skeleton, feet, options)
     lines = str(result).splitlines()
-    lines.insert(1, f"  {FORMATS[kind]}, {path}; skeleton map {chosen}, {len(bodies)} bodies of {len(source.names)} joints")
+    lines.insert(1, f"  {FORMATS[kind]}, {path}; {how}")
     return clip, "\n".join(lines)
+
+
+def _as_cmu(path: Path, args: ImportArgs, source: SourceMotion, character: Character) -> SourceMotion | None:
+    """A take of CMU's on the character made from CMU's skeleton; None for other characters and takes, and where something else is asked for."""
+    if args.character != CMU or args.method == "ik" or args.map:
+        return None
+    return cmu_amc.on_character(source, asfamc.channels(path, args.asf), character.skeleton)
+
+
+def _feet(character: Character, bodies: Mapping[str, str]) -> list[str]:
+    """Names of the feet that have a target; toes of their own count with the foot they hang on."""
+    feet = character.foot_bodies.tolist()
+    names = [character.skeleton.body_names[k] for k in feet if character.skeleton.parents[k] not in feet]
+    return [name for name in names if name in bodies]
 
 
 def _joint_map(source: SourceMotion, wanted: str) -> tuple[dict[str, str], str]:

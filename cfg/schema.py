@@ -63,7 +63,7 @@ class TaskRunConfig:
     """
 
     task: str = "heading"
-    skills: str = "ase/pretrained/locomotion"
+    skills: str = "ase/pretrained/agile"
     from_scratch: bool = False
     clips_dir: str = ""
     num_envs: int = 1024

@@ -18,7 +18,7 @@ from torch import Tensor
 from motions import ik
 from motions.check import FLOOR_QUANTILE, FLOOR_TOLERANCE_M
 from motions.clip import MAX_FPS, MIN_FPS, Clip, make_clip
-from motions.contacts import Floor, find_contacts, slip, sole_points
+from motions.contacts import Floor, find_contacts, find_floor, slip, sole_points
 from motions.follow import Followed, follow
 from motions.match import match_skeletons
 from motions.skeleton import Skeleton
@@ -39,6 +39,7 @@ class RetargetOptions:
         method: ``"copy"`` rotations, ``"ik"``, or ``"auto"``: copy where skeletons are the same.
         fps: frames a second of the clip; the source's if None. scale: of the source's lengths; leg length by leg length if None.
         ground: move the motion vertically onto the floor. foot_lock: hold feet where they rest (``"ik"`` only).
+        level: where the floor of the recording is tilted, take that out of copied rotations' way too (``"ik"`` always does).
         loop: as in `Clip`.
     """
 
@@ -47,6 +48,7 @@ class RetargetOptions:
     scale: float | None = None
     ground: bool = True
     foot_lock: bool = True
+    level: bool = False
     loop: str = "none"
 
 
@@ -121,7 +123,7 @@ def retarget(
     if options.method == "copy" and copied is None:
         raise ValueError(f"source {source.name}: method: got 'copy' for another skeleton or rest pose; expected the character's own. Available: auto, ik")
     if copied is not None:
-        done = _copy(model, skeleton, targets, copied, [leg[0] for leg in match.legs], options.ground)
+        done = _copy(model, skeleton, targets, copied, [leg[0] for leg in match.legs], source.fps, options)
     else:
         done = follow(model, skeleton, match, targets, source.fps, options.ground, options.foot_lock)
     root_pos, root_quat, joint_quat = ik.unpack(model, skeleton, done.qpos)
@@ -153,16 +155,25 @@ def _check(source: SourceMotion, options: RetargetOptions) -> None:
         raise ValueError(f"source {source.name}: frame {int((~np.isfinite(source.world_pos)).any(axis=(1, 2)).argmax())} holds NaN or infinity; expected finite places")
 
 
-def _copy(model: ik.Model, skeleton: Skeleton, targets: Targets, joint_quat: Tensor, feet: list[int], ground: bool) -> Followed:
+def _copy(model: ik.Model, skeleton: Skeleton, targets: Targets, joint_quat: Tensor, feet: list[int], fps: float, options: RetargetOptions) -> Followed:
     """Copied rotations within limits, the lowest point (5 % quantile over frames) moved to the floor where it is off by more than 1 cm, like `shift_to_floor`."""
     qpos = ik.pack(model, skeleton, targets.pos[:, 0].numpy(), targets.quat[:, 0].numpy(), joint_quat.numpy())
     qpos = np.stack([ik.limits_of(model).apply(q) for q in qpos])
     pos, mat = _poses(model, skeleton, qpos)
+    slope = _slope(skeleton, pos, mat, feet, fps) if options.ground and options.level else Floor(0.0)
+    rise = torch.nn.functional.pad(slope.at(pos[:, 0])[:, None, None], (2, 0))  # of the floor below the root: bodies keep their orientations
+    qpos[:, 2] -= rise[:, 0, 2].numpy()
+    pos = pos - rise
     low = float(skeleton.lowest_point(pos, mat).quantile(FLOOR_QUANTILE))
-    floor = Floor(low if ground and abs(low) > FLOOR_TOLERANCE_M else 0.0)
+    floor = replace(slope, height=low if options.ground and abs(low) > FLOOR_TOLERANCE_M else 0.0)
     qpos[:, 2] -= floor.height
-    level = replace(targets, pos=floor.level(targets.pos))
-    return Followed(qpos, level, floor, [floor.level(sole_points(skeleton, foot, pos, mat)) for foot in feet])
+    level = Floor(floor.height)
+    return Followed(qpos, replace(targets, pos=level.level(targets.pos - rise)), floor, [level.level(sole_points(skeleton, foot, pos, mat)) for foot in feet])
+
+
+def _slope(skeleton: Skeleton, pos: Tensor, mat: Tensor, feet: list[int], fps: float) -> Floor:
+    """The floor that a motion's feet rest on as a plane through the origin."""
+    return replace(find_floor([sole_points(skeleton, foot, pos, mat) for foot in feet], skeleton.lowest_point(pos, mat), fps), height=0.0)
 
 
 def _poses(model: ik.Model, skeleton: Skeleton, qpos: np.ndarray) -> tuple[Tensor, Tensor]:

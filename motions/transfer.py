@@ -53,6 +53,8 @@ def same_skeleton(source: SourceMotion, match: Match, skeleton: Skeleton) -> boo
         if bodies.get(joint) != above:
             return False
         ours, theirs = match.rest_pos[body] - match.rest_pos[above], match.rest_source[match.joints[body]] - match.rest_source[match.joints[above]]
+        if float(ours.norm()) < 1e-6:
+            continue  # it lies where the body above it does: no direction to compare
         if float(ours @ theirs) < (1 - SAME_DIRECTION) * float(ours.norm() * theirs.norm()) or float(theirs.norm()) < 1e-6:
             return False
     return True

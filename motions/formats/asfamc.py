@@ -48,29 +48,44 @@ def load(
         ValueError: no skeleton, a file that is not of the format, a bone that is unknown or has the wrong number of values; names file and frame.
     """
     path = Path(path)
-    frames = _frames(path, read_text(path, "an AMC file"))
-    skeleton = _find_asf(path, asf)
-    bones, unit, in_radians = _skeleton(skeleton, read_text(skeleton, "an ASF file"))
-    names, values = list(bones), {}
-    for bone in bones:
-        if bones[bone].dofs:
-            values[bone] = _values(path, frames, bone, len(bones[bone].dofs))
-    unknown = next((b for frame in frames for b in frame if b not in bones), None)
-    if unknown is not None:
-        raise ValueError(f"{path}: bone {unknown}: not in {skeleton.name}. Available: {', '.join(bones)}")
+    skeleton, bones, unit, in_radians, values = _take(path, asf)
+    names, frames = list(bones), len(values["root"])
     root_pos = values["root"][:, [bones["root"].dofs.index(f"t{a}") for a in "xyz"]]
     radians = 1.0 if in_radians else np.pi / 180
-    local = np.stack([_turn(bones[b], radians * values[b] if b in values else np.zeros((len(frames), 0)), len(frames)) for b in names], axis=1)
+    local = np.stack([_turn(bones[b], radians * values[b] if b in values else np.zeros((frames, 0)), frames) for b in names], axis=1)
     offsets = np.array([bones[bones[b].parent].move if bones[b].parent else (0.0, 0.0, 0.0) for b in names])
     parents = [names.index(bones[b].parent) if bones[b].parent else -1 for b in names]
     for bone in [b for b in names if b not in {v.parent for v in bones.values()}]:
         parents.append(names.index(bone))
         offsets, names = np.concatenate((offsets, [bones[bone].move])), [*names, f"{bone}_end"]
-    still = np.zeros((len(frames), len(names) - local.shape[1], 4))
+    still = np.zeros((frames, len(names) - local.shape[1], 4))
     still[..., 0] = 1.0
     notes = (f"skeleton: {skeleton.name}", f"rate: {fps:g} Hz ({'assumed: the format leaves it out' if fps == CMU_FPS else 'given'})")
     raw = Raw(name or path.stem, names, parents, offsets, fps, root_pos, np.concatenate((local, still), axis=1), None, notes, source or path.name, license)
     return normalise(raw, up, scale, forward, known_scale=unit)
+
+
+def channels(path: str | Path, asf: str | Path = "") -> dict[str, np.ndarray]:
+    """The numbers of an AMC motion, ``[T]`` by bone and degree of freedom (``lfemurrx``, ``roottx``): angles in degrees, lengths in the file's unit.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    _, bones, _, in_radians, values = _take(Path(path), asf)
+    found = {f"{bone}{dof}": (dof, column) for bone, numbers in values.items() for dof, column in zip(bones[bone].dofs, numbers.T, strict=True)}
+    return {name: np.degrees(column) if in_radians and dof[0] == "r" else column for name, (dof, column) in found.items()}
+
+
+def _take(path: Path, asf: str | Path) -> tuple[Path, dict[str, _Bone], float, bool, dict[str, np.ndarray]]:
+    """The skeleton's file, its bones, metres in a unit of length, whether angles are radians, and each bone's values ``[T, dofs]``."""
+    frames = _frames(path, read_text(path, "an AMC file"))
+    skeleton = _find_asf(path, asf)
+    bones, unit, in_radians = _skeleton(skeleton, read_text(skeleton, "an ASF file"))
+    values = {bone: _values(path, frames, bone, len(bones[bone].dofs)) for bone in bones if bones[bone].dofs}
+    unknown = next((b for frame in frames for b in frame if b not in bones), None)
+    if unknown is not None:
+        raise ValueError(f"{path}: bone {unknown}: not in {skeleton.name}. Available: {', '.join(bones)}")
+    return skeleton, bones, unit, in_radians, values
 
 
 def _find_asf(path: Path, given: str | Path) -> Path:
