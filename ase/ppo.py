@@ -107,10 +107,11 @@ def ppo_update(
                 else:
                     diversity = torch.zeros((), device=device)
             value_error = value_loss(predicted, batch.target[rows])
-            for module, optimizer, loss in ((policy, policy_opt, policy_loss), (value, value_opt, value_error)):
+            for optimizer, loss in ((policy_opt, policy_loss), (value_opt, value_error)):
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                average_gradients(module.parameters())
+            average_gradients((*policy.parameters(), *value.parameters()))  # both in one message
+            for module, optimizer in ((policy, policy_opt), (value, value_opt)):
                 torch.nn.utils.clip_grad_norm_(module.parameters(), config.max_grad_norm)
                 optimizer.step()
             with torch.no_grad():
