@@ -31,6 +31,7 @@ PPO = "tests/ase/test_ppo.py"
 STYLE = "tests/ase/test_style.py"
 STRIKE = "tests/envs/test_strike.py"
 THROWS = "tests/envs/test_throws.py"
+CMU_AMC = "tests/envs/test_cmu_amc.py"
 ADOPT = "tests/envs/test_adopt.py"
 ANCHORS = "tests/ase/test_anchors.py"
 PRETRAIN = "tests/ase/test_pretrain.py"
@@ -398,4 +399,13 @@ MUTATIONS = [
     Mutation("motions/dataset.py", "fps=part.fps * entry.tempo", "fps=part.fps / entry.tempo", DATASET),
     Mutation("motions/synthetic.py", "lean * x - hip * y + 0 * t", "-lean * x - hip * y + 0 * t", SYNTHETIC),
     Mutation("motions/synthetic.py", "= KNEE_RAD * y + 0 * t", "= -KNEE_RAD * y + 0 * t", SYNTHETIC),
+    # Latents by weight, trained beginnings, time on a device, CMU's takes by their joint angles
+    Mutation("ase/anchors.py", "torch.multinomial(weights, n", "torch.multinomial(torch.ones_like(weights), n", ANCHORS),
+    Mutation("ase/learner.py", "partial(self.anchors.draw, weights=clip_weights)", "self.anchors.draw", "tests/ase/test_pretrain.py"),
+    Mutation("envs/humanoid.py", '["features"] += self.clock() - stepped', '["features"] += self.clock() - start', "tests/envs/test_bench.py"),
+    Mutation("envs/cmu_amc.py", "FORWARD = torch.tensor([0.5**0.5, 0.0, 0.0, 0.5**0.5]", "FORWARD = torch.tensor([0.5**0.5, 0.0, 0.0, -(0.5**0.5)]", CMU_AMC),
+    Mutation("envs/cmu_amc.py", "AXES = torch.tensor([0.5, 0.5, 0.5, 0.5]", "AXES = torch.tensor([0.5, -0.5, -0.5, -0.5]", CMU_AMC),
+    Mutation("envs/cmu_amc.py", "quat_mul(quat[1:], quat_conj(quat[:1]))", "quat_mul(quat_conj(quat[:1]), quat[1:])", CMU_AMC),
+    Mutation("envs/cmu_amc.py", "torch.from_numpy(qpos[:, 3:7])), quat_conj(AXES))", "torch.from_numpy(qpos[:, 3:7])), AXES)", CMU_AMC),
+    Mutation("envs/cmu_amc.py", "quat_mul(quat_conj(world[:, max(above, 0)]), world[:, k])", "quat_mul(world[:, k], quat_conj(world[:, max(above, 0)]))", CMU_AMC),
 ]
