@@ -45,7 +45,7 @@ def walk() -> RunConfig:
         env=EnvConfig(num_envs=1024, history=4, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
         train=PretrainConfig(
             max_samples=7_000_000,
-            max_minutes=8.0,
+            max_minutes=20.0,
             video_every_s=0.0,
             latents=LatentConfig(dim=0),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.5e-4, policy_lr_end=3e-5, value_lr=3e-4),
