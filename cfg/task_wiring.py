@@ -16,7 +16,7 @@ from ase.learner import Learner
 from ase.run_folder import CONTROLLER, SKILLS
 from cfg.load import from_dict
 from cfg.schema import RunConfig, TaskRunConfig
-from cfg.wiring import load_policy, load_skills, load_world, make_env
+from cfg.wiring import load_networks, load_policy, load_skills, load_world, make_env
 from envs.character import Character
 from envs.resets import StartMix
 from envs.skill_env import SkillEnv
@@ -84,7 +84,6 @@ def load_controller(run: Path, clips_dir: str = "", device: str = "auto", physic
     places = (run, run / config.skills, Path(config.skills))  # shipped controllers name their skills by the way from their own folder
     world = load_task_world(config, next((place for place in places if (place / SKILLS).is_file()), places[-1]))
     learner = world.make_learner(world.make_env(1, 0))
-    for name, module in learner.modules().items():
-        checkpoint.load_module(module, tree.get(name, {}), f"{run}: {name}")
+    load_networks(learner, tree, run)
     z = torch.zeros(1, 0, device=learner.device)
     return world, lambda obs: learner.act(obs, z.expand(len(obs), 0))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ase import checkpoint
+from ase.actor_critic import ActorCritic
 from ase.learner import Learner
 from ase.metrics import planar_speed
 from ase.run_folder import SKILLS
@@ -52,10 +53,10 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
         env.device,
         config.seed,
         mirror,
-        env.library.mirrored,
-        env.library.loops,
-        env.layout.travel_columns,
-        env.library.weights,
+        mirrored_clips=env.library.mirrored,
+        looping_clips=env.library.loops,
+        travel_columns=env.layout.travel_columns,
+        clip_weights=env.library.weights,
     )
 
 
@@ -79,9 +80,14 @@ def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, An
 def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where: Path) -> Learner:
     """A learner for acting and judging, with the networks of ``tree``."""
     learner = make_learner(config, env)
+    load_networks(learner, tree, where)
+    return learner
+
+
+def load_networks(learner: ActorCritic, tree: dict[str, Any], where: Path) -> None:
+    """Gives ``learner`` the networks and normalisers of ``tree``, which was read from ``where``; raises ValueError where one does not fit."""
     for name, module in learner.modules().items():
         checkpoint.load_module(module, tree.get(name, {}), f"{where}: {name}")
-    return learner
 
 
 def begin_with(learner: Learner, run: Path) -> None:
@@ -92,8 +98,7 @@ def begin_with(learner: Learner, run: Path) -> None:
     """
     _, tree = load_skills(run)
     tree["style"]["pace"] = learner.style.pace
-    for name, module in learner.modules().items():
-        checkpoint.load_module(module, tree.get(name, {}), f"{run}: {name}")
+    load_networks(learner, tree, run)
 
 
 def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.Tensor]:

@@ -45,6 +45,9 @@ def test_who_stands_keeps_both_feet_flat_and_where_they_are_and_shifts_the_weigh
     sway = state.root_pos[:, 1]
     assert 0.01 < sway.max() < 0.013
     assert -0.013 < sway.min() < -0.01
+    head, torso = (state.body_mat_w[:, skeleton.body_names.index(name)] for name in ("head", "torso"))
+    assert torch.allclose(head, torch.eye(3), atol=1e-4), "the neck takes back what the trunk breathes"
+    assert not torch.allclose(torso, torch.eye(3), atol=5e-3)
     for side, sign in (("left", 1), ("right", -1)):
         foot = skeleton.body_names.index(f"{side}_foot")
         place, turned = state.body_pos_w[:, foot], state.body_mat_w[:, foot]
