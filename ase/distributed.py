@@ -6,7 +6,7 @@ Start them with torchrun. Each process (rank) has environments, replay and rando
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -64,14 +64,20 @@ def _mean(x: Tensor) -> Tensor:
     return x.div_(world_size())
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replaces gradients by their mean over the ranks, in one message."""
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> Callable[[], None]:
+    """Starts to sum gradients over the ranks, in one message that travels while this rank computes on; what is returned waits for it and puts the sums in their place."""
     if world_size() == 1:
-        return
-    grads = [p.grad for p in parameters if p.grad is not None]
-    flat = _mean(torch.cat([g.flatten() for g in grads]))
-    for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
-        grad.copy_(part.view_as(grad))
+        return lambda: None
+    owners = [(p, p.grad) for p in parameters if p.grad is not None]
+    flat = torch.cat([grad.flatten() for _, grad in owners])
+    message = dist.all_reduce(flat, async_op=True)
+
+    def receive() -> None:
+        message.wait()
+        for (parameter, grad), part in zip(owners, flat.split([grad.numel() for _, grad in owners]), strict=True):
+            parameter.grad = part.view_as(grad)
+
+    return receive
 
 
 def average(x: Tensor) -> Tensor:

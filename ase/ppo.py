@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ase.distributed import average, average_gradients, world_size
+from ase.descent import Descent
+from ase.distributed import average, world_size
 from ase.losses import bound_loss, diversity_loss, gaussian_log_prob, surrogate_loss, value_loss
 from ase.nets import Policy, Value
 
@@ -70,10 +71,9 @@ class PpoBatch:
 def normalize_advantage(advantage: Tensor, mask: Tensor) -> Tensor:
     """Advantages ``[B]`` shifted and scaled to mean 0 and deviation 1 over the samples of ``mask [B]`` of all ranks; all zero if those are fewer than two."""
     chosen = torch.where(mask, advantage, 0.0).double()
-    sums = average(torch.stack((mask.sum().double(), chosen.sum())))
-    count, mean = sums[0] * world_size(), sums[1] / sums[0].clamp_min(1e-9)
-    squares = average(torch.where(mask, advantage - mean, 0.0).square().sum()) * world_size()
-    std = (squares / (count - 1).clamp_min(1.0)).sqrt()
+    count, total, squares = world_size() * average(torch.stack((mask.sum().double(), chosen.sum(), chosen.square().sum())))
+    mean = total / count.clamp_min(1.0)
+    std = ((squares - count * mean.square()).clamp_min(0.0) / (count - 1).clamp_min(1.0)).sqrt()
     return torch.where(count < 2, 0.0, (advantage - mean) / (std + 1e-5)).to(advantage.dtype)
 
 
@@ -86,15 +86,21 @@ def ppo_update(
     """
     device = batch.obs.device
     advantage = normalize_advantage(batch.advantage, batch.stochastic)
+    policy_step, value_step = Descent(policy_opt, config.max_grad_norm), Descent(value_opt, config.max_grad_norm)
     totals: dict[str, Tensor] = {}
     count = 0
     for _ in range(config.num_epochs):
         for rows in torch.randperm(len(advantage), generator=generator, device=device).split(config.minibatch_size):
             obs, z, mask = batch.obs[rows], batch.z[rows], batch.stochastic[rows].float()
             weight = mask / mask.sum().clamp_min(1.0)
+            value_step.finish()
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                predicted = value(obs, z)
+            value_error = value_loss(predicted, batch.target[rows])
+            value_step.start(value_error)
+            policy_step.finish()
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 mean = policy(obs, z)
-                predicted = value(obs, z)
                 log_prob = gaussian_log_prob(batch.action[rows], mean, policy.std)
                 surrogate = (surrogate_loss(log_prob, batch.log_prob[rows], advantage[rows], config.clip) * weight).sum()
                 bound = (bound_loss(mean) * weight).sum()
@@ -106,14 +112,7 @@ def ppo_update(
                     policy_loss = policy_loss + config.diversity_weight * diversity
                 else:
                     diversity = torch.zeros((), device=device)
-            value_error = value_loss(predicted, batch.target[rows])
-            for optimizer, loss in ((policy_opt, policy_loss), (value_opt, value_error)):
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-            average_gradients((*policy.parameters(), *value.parameters()))  # both in one message
-            for module, optimizer in ((policy, policy_opt), (value, value_opt)):
-                torch.nn.utils.clip_grad_norm_(module.parameters(), config.max_grad_norm)
-                optimizer.step()
+            policy_step.start(policy_loss)
             with torch.no_grad():
                 ratio = (log_prob - batch.log_prob[rows]).exp()
                 clipped = (((ratio - 1).abs() > config.clip).float() * weight).sum()
@@ -121,4 +120,6 @@ def ppo_update(
             for key, number in (("surrogate", surrogate), ("bound", bound), ("diversity", diversity), ("value", value_error), ("clipped", clipped), ("kl", kl)):
                 totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
             count += 1
+    value_step.finish()
+    policy_step.finish()
     return {f"ppo/{key}": float(total) / count for key, total in totals.items()}

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ase.anchors import Anchors
-from ase.distributed import agree, average_gradients
+from ase.descent import Descent
+from ase.distributed import agree
 from ase.losses import discriminator_loss, encoder_loss, gradient_penalty
 from ase.nets import Discriminator, Encoder
 from ase.normalizer import Normalizer
@@ -230,6 +231,8 @@ def style_update(
     style.replay.push_from(windows, judged, config.replay_push, generator, clips)
     teachable = agree(len(taught) > 0, device)  # all ranks step, or none
     half = config.batch_size // 2 if len(style.replay) else 0
+    judging = Descent(style.disc_opt)
+    reading = Descent(style.encoder_opt) if style.encoder_opt is not None and teachable else None
     totals: dict[str, Tensor] = {}
     for _ in range(config.updates):
         noise = config.input_noise * torch.randn((config.batch_size, style.window_dim), generator=generator, device=device)  # one draw serves all three
@@ -244,6 +247,7 @@ def style_update(
         asked = demo_clips if style.conditional else None
         demo = style.in_pace(style.see(demo_windows), asked) + noise
         agent_told, demo_told = style.told(agent_clips), style.told(asked)
+        judging.finish()
         loss, logs = _judging_loss(style.discriminator, agent, agent_told, demo, demo_told, config, config.gradient_penalty, bf16)
         if style.travel is not None:
             travel_loss, found = _judging_loss(
@@ -251,10 +255,11 @@ def style_update(
             )
             loss = loss + travel_loss
             logs |= {f"travel_{key}": number for key, number in found.items()}
-        _descend(style.disc_opt, loss)
-        if style.encoder is not None and style.encoder_opt is not None and teachable:
+        judging.start(loss)
+        if style.encoder is not None and reading is not None:
             rows = pick(taught, config.batch_size)
             x = style.see(windows[rows]) + noise
+            reading.finish()
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 error = encoder_loss(style.encoder(x), z[rows]).mean()
                 logs["encoder_error"] = error
@@ -262,9 +267,12 @@ def style_update(
                     anchored = encoder_loss(style.encoder(style.see(demo_windows) + noise), style.anchors.sample(demo_clips, generator)).mean()
                     error = error + config.anchor_weight * anchored
                     logs["anchor_error"] = anchored
-            _descend(style.encoder_opt, error)
+            reading.start(error)
         for key, number in logs.items():
             totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
+    judging.finish()
+    if reading is not None:
+        reading.finish()
     return {f"style/{key}": float(total) / config.updates for key, total in totals.items()}
 
 
@@ -287,10 +295,3 @@ def _judging_loss(
         "agent_accuracy": (agent_logit < 0).float().mean(),
         "demo_accuracy": (demo_logit > 0).float().mean(),
     }
-
-
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
-    optimizer.step()

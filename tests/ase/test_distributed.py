@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from ase.distributed import agree, average, average_gradients, average_numbers, gather, own_seed, rank, world_size
+from ase.descent import Descent
+from ase.distributed import agree, average, average_numbers, gather, own_seed, rank, world_size
 from ase.normalizer import Normalizer
 from ase.ppo import normalize_advantage
 from ase.pretrain import pretrain
@@ -67,8 +68,12 @@ def work(number, folder):
     for rows in (mine[:2], mine[2:]):
         normalizer.update(rows)
     layer = torch.nn.Linear(1, 1, bias=False)
-    (layer(torch.tensor([[2.0 + 4 * number]]))).sum().backward()
-    average_gradients(layer.parameters())
+    before = float(layer.weight)
+    descent = Descent(torch.optim.SGD(layer.parameters(), lr=1.0))
+    descent.start(layer(torch.tensor([[2.0 + 4 * number]])).sum())
+    assert float(layer.weight) == before
+    descent.finish()
+    descent.finish()  # has ended already
     found = {
         "rank": rank(),
         "world": world_size(),
@@ -77,6 +82,7 @@ def work(number, folder):
         "count": float(normalizer.count),
         "advantage": normalize_advantage(mine[:, 0], MASK[PARTS[number]]).tolist(),
         "gradient": float(layer.weight.grad),
+        "descended": before - float(layer.weight),
         "average": float(average(torch.tensor(float(number)))),
         "numbers": average_numbers({"a": number + 1.0, "b": float("nan") if number else 7.0}),
         "gather": [float(x) for x in gather(torch.tensor(10.0 + number))],
@@ -136,6 +142,7 @@ def test_small_messages(ranks):
     for number, found in enumerate(ranks[0]):
         assert (found["rank"], found["world"]) == (number, 2)
         assert found["gradient"] == 4.0  # the mean of 2 and 6
+        assert found["descended"] == pytest.approx(4.0)
         assert found["average"] == 0.5
         assert found["numbers"] == {"a": 1.5, "b": 7.0}
         assert found["gather"] == [10.0, 11.0]
