@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ase.latents import sample_latents
 
@@ -20,14 +20,20 @@ SIDE = 0.6  # first component of the anchor of a clip that has a mirror image; i
 CANDIDATES = 64  # for each clip, when sampling a cell
 
 
-class Anchors:
+class Anchors(nn.Module):
     """Args:
     mirrored: ``[C]`` index of the clip that is the mirror image of each, or -1. A symmetric policy (`ase.symmetry`) mirrors by the sign of a latent's first
         component, so the anchors of a pair differ in that alone.
     dim: ``Z``. focus: see `ase.latents.LatentConfig`.
+
+    Attributes:
+        points: ``[C, Z]``, saved with the skills.
     """
 
+    points: Tensor
+
     def __init__(self, mirrored: Tensor, dim: int, device: torch.device | str = "cpu", focus: float = 0.0):
+        super().__init__()
         self.focus = focus
         clips = torch.arange(len(mirrored), device=mirrored.device)
         first = torch.where(mirrored >= 0, torch.minimum(clips, mirrored), clips)  # the clip that stands for the pair
@@ -38,7 +44,13 @@ class Anchors:
             directions = torch.linalg.qr(directions.t())[0].t()  # as far apart as can be
         side = torch.where(mirrored < 0, 0.0, torch.where(clips == first, SIDE, -SIDE)).cpu()
         rest = F.normalize(directions, dim=-1)[group.cpu()] * (1 - side.square()).sqrt().unsqueeze(-1)
-        self.points = torch.cat((side.unsqueeze(-1), rest), dim=-1).to(device)  # [C, Z]
+        self.register_buffer("points", torch.cat((side.unsqueeze(-1), rest), dim=-1).to(device))
+
+    def keep(self, names: tuple[str, ...], points: Tensor, old_names: tuple[str, ...]) -> None:
+        """Leaves the clips that had anchors before, at ``points [B, Z]`` under ``old_names``, where they were."""
+        for k, name in enumerate(names):
+            if name in old_names:
+                self.points[k] = points[old_names.index(name)].to(self.points)
 
     def cell(self, z: Tensor) -> Tensor:
         """The clip ``[n]`` whose cell each of ``z [n, Z]`` lies in."""

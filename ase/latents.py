@@ -28,6 +28,7 @@ class LatentConfig:
         neighbours do.
     focus_from_samples: control steps of training until which latents are uniform even so: a policy that has learned to move with them takes to the focus within minutes, while one
         that begins with it learns to move more slowly.
+    fallen_hold_s: an episode that begins on the floor begins with a latent of the skill that the encoder reads from how the character lies, held for so long; 0: with any.
     lost_below: such an episode ends as a failure when its style reward falls below this share of the mean over all environments (`ase.practice`); 0: never.
     """
 
@@ -38,6 +39,7 @@ class LatentConfig:
     clip_share: float = 0.0
     clip_focus: float = 0.0
     focus_from_samples: int = 0
+    fallen_hold_s: float = 0.0
     lost_below: float = 0.0
 
     def __post_init__(self) -> None:
@@ -93,6 +95,11 @@ class LatentSchedule:
         self.z = self.z.index_copy(0, env_ids, self._draw(n, generator=self._generator))
         self.steps_left[env_ids] = torch.randint(self._low, self._high + 1, (n,), generator=self._generator, device=device)
         self.age[env_ids] = 0
+
+    def hold(self, env_ids: Tensor, z: Tensor, steps: int) -> None:
+        """Gives ``env_ids [n]`` the latents ``z [n, Z]`` for so many control steps."""
+        self.z = self.z.index_copy(0, env_ids, z)
+        self.steps_left[env_ids], self.age[env_ids] = steps, 0
 
     def advance(self) -> Tensor:
         """Counts one control step; ``[n]`` the environments whose time is up. The caller switches them."""

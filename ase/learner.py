@@ -15,6 +15,7 @@ from ase.distributed import copy_from_first
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
+from ase.rollout import FALLEN
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
@@ -83,7 +84,7 @@ class Learner(ActorCritic):
         draw = partial(self.anchors.draw, weights=clip_weights) if self.anchors is not None else None
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None, draw=draw)
         self.config = config
-        self._looping = looping_clips
+        self._looping, self.control_dt = looping_clips, control_dt
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
@@ -100,10 +101,15 @@ class Learner(ActorCritic):
 
     @torch.no_grad()
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
-        """First latents of ``env_ids [n]``, which have just started on ``clip_ids [n]`` (-1: on none) with windows ``[n, H, F]``: a share gets what the encoder
-        reads from the window, a share one of the clip's cell, the rest keep the random latent they have."""
+        """First latents of ``env_ids [n]``, which have just started on ``clip_ids [n]`` (-1: on none, `FALLEN`: on the floor) with windows ``[n, H, F]``: a share gets what the
+        encoder reads from the window, a share one of the clip's cell, who lies one that fits (`fitting_latents`), the rest keep the random latent they have."""
         config, encoder = self.config.latents, self.style.encoder
-        if encoder is None or not config.recognized_share + config.clip_share:
+        if encoder is None:
+            return
+        fallen = clip_ids == FALLEN
+        if config.fallen_hold_s and fallen.any():
+            self.latents.hold(env_ids[fallen], self.fitting_latents(windows[fallen], self.generator), round(config.fallen_hold_s / self.control_dt))
+        if not config.recognized_share + config.clip_share:
             return
         draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
         on_clip = clip_ids >= 0
@@ -115,6 +121,12 @@ class Learner(ActorCritic):
             self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.anchors.sample(clip_ids[chosen], self.generator))
             if self._looping is not None:
                 self.practice.begin(env_ids[chosen][self._looping[clip_ids[chosen]]])
+
+    @torch.no_grad()
+    def fitting_latents(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        """Latents ``[n, Z]`` of the skills that windows ``[n, H, F]`` look most like: what the encoder reads, or another latent of the same clip's cell."""
+        read = self.style.encode(windows)
+        return read if self.anchors is None else self.anchors.sample(self.anchors.cell(read), generator)
 
     def modules(self) -> dict[str, torch.nn.Module]:
         return super().modules() | {"style": self.style}

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ase.learner import Learner
 from ase.metrics import recovery
 from ase.rollout import Env
 
@@ -18,10 +19,32 @@ HOLD_S = 1.0  # on its feet for so long a character has recovered
 
 
 class Upright(Env, Protocol):
-    """An environment that can tell who stands, and in which falls end no episode."""
+    """An environment that can tell who stands and who has fallen, ``[N]``, and in which falls end no episode."""
+
+    fallen: Tensor
 
     @property
     def standing(self) -> Tensor: ...
+
+
+class Riser:
+    """A policy under latents ``z [N, Z]``, that gets up where the skills were trained to (``latents.fallen_hold_s``): whoever falls acts under a latent that fits how it lies
+    (`Learner.fitting_latents`) until it stands, and under a new one if that has not helped for so long."""
+
+    def __init__(self, env: Upright, learner: Learner, z: Tensor, seed: int):
+        self._env, self._learner, self._own, self._z = env, learner, z, z.clone()
+        self._generator = torch.Generator(env.device).manual_seed(seed)
+        self._hold = round(learner.config.latents.fallen_hold_s / learner.control_dt)
+        self._left = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
+
+    @torch.no_grad()
+    def __call__(self, obs: Tensor) -> Tensor:
+        self._left = torch.where(self._env.standing, 0, self._left - 1)
+        fell = (self._env.fallen & (self._left <= 0)).nonzero().squeeze(-1)
+        if self._hold and len(fell):
+            self._z[fell] = self._learner.fitting_latents(self._env.history[fell], self._generator)
+            self._left[fell] = self._hold
+        return self._learner.act(obs, torch.where((self._left > 0).unsqueeze(-1), self._z, self._own))
 
 
 @torch.no_grad()

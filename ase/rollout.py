@@ -29,11 +29,14 @@ class StepLike(Protocol):
     def disc_obs(self) -> Tensor: ...
 
 
+FALLEN = -2  # as the clip of a start: on the floor
+
+
 class Env(Protocol):
     """A batch of environments whose ``step`` does not reset.
 
     Attributes:
-        history: ``[N, H, F]`` present windows. start_clip: ``[N]`` the clip that the episode started on, or -1.
+        history: ``[N, H, F]`` present windows. start_clip: ``[N]`` the clip that the episode started on, -1 if on none, `FALLEN` if on the floor.
     """
 
     num_envs: int

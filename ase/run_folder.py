@@ -30,18 +30,19 @@ class SavedEnv(Env, Protocol):
 class RunFolder:
     """Args:
     path: of the folder. config: the run's configuration as plain data, kept with the weights.
-    product: the file that holds what was trained, without what only training needs: `SKILLS` or `CONTROLLER`.
+    product: the file that holds what was trained, without what only training needs: `SKILLS` or `CONTROLLER`. clips: names of the clips that are learned from.
     """
 
-    def __init__(self, path: Path, config: dict[str, Any], product: str = SKILLS):
-        self.path, self.config, self.product = path, config, product
+    def __init__(self, path: Path, config: dict[str, Any], product: str = SKILLS, clips: tuple[str, ...] = ()):
+        self.path, self.config, self.product, self.clips = path, config, product, clips
 
     def _own_file(self, of_rank: int) -> Path:
         return self.path / (f"checkpoint.rank{of_rank}.safetensors" if of_rank else CHECKPOINT)
 
     def save(self, learner: ActorCritic, env: SavedEnv) -> None:
         """Writes this rank's files, each at once or not at all. Rank 0 comes last, so that what it says of the others exists."""
-        info = {"config": self.config, "samples": learner.samples, "iteration": learner.iteration, "ranks": world_size(), "minutes": round(learner.seconds / 60, 2)}
+        done = {"samples": learner.samples, "iteration": learner.iteration, "minutes": round(learner.seconds / 60, 2)}
+        info = {"config": self.config, "clips": self.clips, "ranks": world_size()} | done
         own: dict[str, Any] = {"own": {"learner": learner.own_state(), "env": env.state_dict()}}
         shared = {} if rank() else {"shared": learner.shared_state()}
         checkpoint.save(self._own_file(rank()), own | shared, "training", info)

@@ -92,15 +92,16 @@ def agile() -> RunConfig:
 
 
 def getup() -> RunConfig:
-    """As `locomotion`, and getting up: a quarter of the episodes start fallen, many falls go on from where the character lies. Two CPU cores."""
-    base = locomotion()
-    start = StartMix(clip=0.65, default=0.1, fallen=0.25, recovery=0.5, hard_share=0.5, grace_s=4.0)
+    """What `agile` knows, and getting up: a third of the episodes start fallen, under latents that fit how the character lies; many falls go on from where it lies. Begins
+    with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
+    base = agile()
+    start = StartMix(clip=0.6, default=0.05, fallen=0.35, recovery=0.7, hard_share=0.5, grace_s=4.0)
     return replace(
         base,
         preset="getup",
         dataset="getup",
         env=replace(base.env, episode_length_s=8.0, min_root_height_m=0.0, start=start),
-        train=replace(base.train, max_samples=30_000_000),
+        train=replace(base.train, latents=replace(base.train.latents, fallen_hold_s=4.0)),
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
+from torch import Tensor
+
 from ase.actor_critic import ActorCritic
 from ase.distributed import average_numbers, world_size
 from ase.report import Reporter
@@ -45,7 +47,9 @@ class Limits(Protocol):
 
 
 class TrainedEnv(SavedEnv, Protocol):
-    """An environment that counts what went wrong."""
+    """An environment that can be spread out, and counts what went wrong."""
+
+    def stagger(self) -> None: ...
 
     @property
     def num_diverged(self) -> int: ...
@@ -84,6 +88,15 @@ def writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ValueError(f"run {out}: cannot be written: {error.strerror}; expected a folder that can") from None
+
+
+def begin(env: TrainedEnv, learner: ActorCritic, folder: RunFolder, resume: bool) -> Tensor:
+    """First observations ``[N, O]``: of a saved run's environments as they were, or of new ones, somewhere in their episodes."""
+    if resume:
+        return folder.resume(learner, env)
+    obs = env.reset()
+    env.stagger()
+    return obs
 
 
 def run_training(

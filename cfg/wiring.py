@@ -68,11 +68,16 @@ def load_world(config: RunConfig, prop: Prop | None = None) -> tuple[Character, 
     return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton, device)
 
 
-def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, Any]]:
-    """Configuration and tensors of a trained run (or of a folder that ships skills)."""
+def read_skills(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors of a trained run, and what its file says of them; raises ValueError if there is none."""
     if not (run / SKILLS).is_file():
         raise ValueError(f"run {run}: holds no {SKILLS}; expected the folder that pretrain wrote with --out")
-    tree, info = checkpoint.load(run / SKILLS, "skills")
+    return checkpoint.load(run / SKILLS, "skills")
+
+
+def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and tensors of a trained run (or of a folder that ships skills)."""
+    tree, info = read_skills(run)
     config = from_dict(RunConfig, info["config"], f"checkpoint {run / SKILLS}")
     return (replace(config, clips_dir=clips_dir) if clips_dir else config), tree
 
@@ -90,13 +95,17 @@ def load_networks(learner: ActorCritic, tree: dict[str, Any], where: Path) -> No
         checkpoint.load_module(module, tree.get(name, {}), f"{where}: {name}")
 
 
-def begin_with(learner: Learner, run: Path) -> None:
-    """Gives a fresh learner the networks of trained skills. What depends on the clips alone (their pace) is not taken over: it is measured when training begins.
+def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> None:
+    """Gives a fresh learner of ``clips`` the networks of trained skills, and clips that those knew their old cells of the sphere. What depends on the clips alone (their pace)
+    is not taken over: it is measured when training begins.
 
     Raises:
         ValueError: no skills there, or of another character or other network sizes.
     """
-    _, tree = load_skills(run)
+    tree, info = read_skills(run)
+    if learner.anchors is not None and "anchors.points" in tree["style"]:
+        learner.anchors.keep(clips, tree["style"]["anchors.points"], tuple(info["clips"]))
+        tree["style"]["anchors.points"] = learner.anchors.points
     tree["style"]["pace"] = learner.style.pace
     load_networks(learner, tree, run)
 

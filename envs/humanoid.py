@@ -163,10 +163,15 @@ class HumanoidEnv:
             stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < self.config.start.recovery)
             lying, ids = ids[stay], ids[~stay]
             if len(lying):
-                self._begin(lying, self.starts.at_rest(self.physics.qpos[lying], self.physics.qvel[lying], self.starts.grace), move=False)
+                self._begin(lying, self.starts.fallen(self.physics.qpos[lying], self.physics.qvel[lying]), move=False)
         if len(ids):
             self._begin(ids, self.starts.take(len(ids)))
         return self.obs
+
+    def stagger(self, stride: int = 1) -> None:
+        """Gives the present episodes random ages, multiples of ``stride`` control steps, so that their time limits are spread out. Episodes that begin together and seldom fall
+        end together for ever, and a rollout then shows one part of an episode only."""
+        self.episode_step = stride * torch.randint(self.config.episode_steps // stride, (self.num_envs,), generator=self.generator, device=self.device)
 
     def fail(self, env_ids: Tensor) -> None:
         """Makes the next reset of ``env_ids [n]`` take their episodes for falls."""

@@ -17,6 +17,7 @@ from motions.rotations import quat_normalize
 from motions.skeleton import CharacterState
 
 NO_CLIP = -1
+FALLEN = -2  # on no clip, but on the floor
 EARLY_S = 3.0  # a fall this soon after a clip start counts against the clip
 FORGET = 0.02  # share of a clip's failure rate that one more start replaces
 
@@ -92,7 +93,7 @@ def is_low(state: CharacterState, bodies: Tensor, heights: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Starts:
     """Beginnings of ``n`` episodes: ``qpos [n, nq]``, ``qvel [n, nv]``, ``obs [n, O]``, ``history [n, H, F]``, ``grace_steps [n]`` in which a fall does not
-    count, and ``clip [n]``, the clip that is started on or `NO_CLIP`."""
+    count, and ``clip [n]``, the clip that is started on, `NO_CLIP` or `FALLEN`."""
 
     qpos: Tensor
     qvel: Tensor
@@ -158,7 +159,7 @@ class StartBank:
         self.clear()
 
     def learn(self, clip_ids: Tensor, failed: Tensor) -> None:
-        """Takes note of episodes that began on ``clip_ids [n]`` (`NO_CLIP` is left out) and whether they soon ended in a fall, ``failed [n]``."""
+        """Takes note of episodes that began on ``clip_ids [n]`` (those on none are left out) and whether they soon ended in a fall, ``failed [n]``."""
         known = clip_ids >= 0
         count = torch.zeros_like(self.failure).index_add_(0, clip_ids[known], torch.ones_like(self.failure[clip_ids[known]]))
         falls = torch.zeros_like(self.failure).index_add_(0, clip_ids[known], failed[known].to(self.failure))
@@ -210,13 +211,17 @@ class StartBank:
         assert self._fallen is not None
         qpos, qvel = self._fallen
         pick = torch.randint(len(qpos), (n,), generator=self.generator, device=qpos.device)
-        return self.at_rest(qpos[pick], qvel[pick], self.grace)
+        return self.fallen(qpos[pick], qvel[pick])
 
-    def at_rest(self, qpos: Tensor, qvel: Tensor, grace_steps: int) -> Starts:
+    def fallen(self, qpos: Tensor, qvel: Tensor) -> Starts:
+        """On the floor in given states ``qpos [n, nq]``, ``qvel [n, nv]``, with grace."""
+        return self.at_rest(qpos, qvel, self.grace, FALLEN)
+
+    def at_rest(self, qpos: Tensor, qvel: Tensor, grace_steps: int, clip: int = NO_CLIP) -> Starts:
         """In given states ``qpos [n, nq]``, ``qvel [n, nv]``, the history filled with copies of the present frame."""
         obs = observe(self._codec.decode(qpos, qvel), self.character.skeleton)
         count = torch.full((len(qpos),), grace_steps, device=qpos.device)
-        return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, NO_CLIP))
+        return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, clip))
 
     def state_dict(self) -> dict[str, Tensor]:
         """What makes the same starts again: the generator's state and the failure rates when the starts in store were drawn, how many are used (-1: none in store), and the

@@ -77,6 +77,10 @@ class SkillEnv(EnvLayer[TaskEnv]):
         """See `TaskEnv.reset`."""
         return self.env.reset(env_ids)
 
+    def stagger(self) -> None:
+        """See `HumanoidEnv.stagger`."""
+        self.env.stagger(self.config.hold_steps)
+
     def reseed(self, seed: int) -> None:
         """See `TaskEnv.reseed`."""
         self.env.reseed(seed)

@@ -71,6 +71,10 @@ class TaskEnv(EnvLayer[HumanoidEnv]):
             getattr(self, name)[ids] = 0
         return self.obs
 
+    def stagger(self, stride: int = 1) -> None:
+        """See `HumanoidEnv.stagger`."""
+        self.env.stagger(stride)
+
     def reseed(self, seed: int) -> None:
         """Makes all that follows a full reset depend on ``seed`` alone."""
         self.env.reseed(seed)

@@ -35,6 +35,7 @@ CMU_AMC = "tests/envs/test_cmu_amc.py"
 ADOPT = "tests/envs/test_adopt.py"
 ANCHORS = "tests/ase/test_anchors.py"
 PRETRAIN = "tests/ase/test_pretrain.py"
+FIRST = "tests/ase/test_first_latents.py"
 CHECKPOINT = "tests/ase/test_checkpoint.py"
 STATE = "tests/envs/test_state.py"
 FEATURES = "tests/envs/test_features.py"
@@ -255,8 +256,13 @@ MUTATIONS = [
     Mutation("ase/descent.py", "(loss / world_size()).backward()", "loss.backward()", "tests/ase/test_distributed.py"),
     Mutation("ase/run_folder.py", 'learner.load_own_state(own["own"]["learner"])', "pass", "tests/ase/test_distributed.py"),
     Mutation("ase/ppo.py", "(self.policy_lr_end - self.policy_lr) * min(progress, 1.0)", "(self.policy_lr_end - self.policy_lr) * progress", PPO),
-    Mutation("ase/learner.py", "(draw < config.recognized_share)", "(draw > config.recognized_share)", PRETRAIN),
-    Mutation("ase/learner.py", "(draw >= 1 - config.clip_share)", "(draw >= config.clip_share)", PRETRAIN),
+    Mutation("ase/learner.py", "fallen = clip_ids == FALLEN", "fallen = clip_ids < 0", FIRST),
+    Mutation("ase/anchors.py", "points[old_names.index(name)]", "points[k % len(points)]", FIRST),
+    Mutation("ase/robustness.py", "torch.where(self._env.standing, 0,", "torch.where(~self._env.standing, 0,", "tests/ase/test_robustness.py"),
+    Mutation("ase/robustness.py", "self._env.fallen & (self._left <= 0)", "self._env.fallen", "tests/ase/test_robustness.py"),
+    Mutation("envs/humanoid.py", "stride * torch.randint(self.config.episode_steps // stride", "stride * torch.randint(self.config.episode_steps", "tests/envs/test_env.py"),
+    Mutation("ase/learner.py", "(draw < config.recognized_share)", "(draw > config.recognized_share)", FIRST),
+    Mutation("ase/learner.py", "(draw >= 1 - config.clip_share)", "(draw >= config.clip_share)", FIRST),
     Mutation("ase/anchors.py", "torch.where(clips == first, SIDE, -SIDE)", "torch.where(clips == first, SIDE, SIDE)", "tests/ase/test_anchors.py"),
     Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from ase.evaluate import evaluate
 from ase.evaluate_task import over_seeds, play_episodes
 from ase.learner import Learner
 from ase.report import measures_table, task_table
-from ase.robustness import fall_trial, knock_trial
+from ase.robustness import Riser, fall_trial, knock_trial
 from ase.run_folder import CONTROLLER
 from cfg.cli import parse
 from cfg.schema import RunConfig
@@ -92,7 +91,7 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     config, tree = load_skills(given.run, given.clips_dir)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
-    start = replace(config.env.start, fallen=0.0, recovery=0.0, grace_s=0.0)
+    start = replace(config.env.start, fallen=0.0, recovery=0.0)
     settings = replace(config.env, num_envs=given.latents * given.replicas, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1)
     env = make_env(config, character, library, given.seed, settings)
     learner = load_policy(config, tree, env, given.run)
@@ -106,27 +105,23 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
 
 
 def robustness(given: EvaluateArgs, config: RunConfig, character: Character, library: MotionLibrary, learner: Learner) -> dict[str, Any]:
-    """See `ase.robustness`; every character acts under a random latent of its own."""
+    """See `ase.robustness`; every character acts under a random latent of its own, and under one that fits how it lies once it has fallen, if the skills can get up."""
     found: dict[str, Any] = {}
     for count, kind in ((given.pushes, "push"), (given.throws, "throw"), (given.falls, "fall")):
         if not count:
             continue
-        start = StartMix(clip=0, default=0, fallen=1) if kind == "fall" else StartMix(clip=0, default=1)
+        start = StartMix(clip=0, default=0, fallen=1, grace_s=0.0) if kind == "fall" else StartMix(clip=0, default=1)
         push, throw = PushConfig(every_s=NEVER_S if kind == "push" else 0.0), ThrowConfig(every_s=NEVER_S if kind == "throw" else 0.0)
         settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0)
         world = load_character(settings.character, settings.sim_dt, prop=throw.prop) if kind == "throw" else character
         env = make_env(config, world, library, given.seed, settings)
         z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(given.seed))
-        act = partial(_act_with, learner, z)
+        act = Riser(env, learner, z, given.seed)
         if kind == "fall":
             found |= fall_trial(env, act, AFTER_S, settings.control_dt)
         else:
             found |= knock_trial(env, kind, env.disturb, act, BEFORE_S, push.seconds, AFTER_S, settings.control_dt)
     return found
-
-
-def _act_with(learner: Learner, z: torch.Tensor, obs: torch.Tensor) -> torch.Tensor:
-    return learner.act(obs, z)
 
 
 def evaluate_controller(given: EvaluateArgs) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ase.run_folder import CONFIG, RunFolder
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
-from cfg.training import parse_training, run_training, writing
+from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents
 from envs.character import Character
 from envs.demos import DemoWindows
@@ -65,9 +65,9 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
     learner = make_learner(config, env)
     if skills is not None and not resume:
-        begin_with(learner, skills)
-    folder = RunFolder(out, to_dict(config))
-    obs = folder.resume(learner, env) if resume else env.reset()
+        begin_with(learner, skills, library.names)
+    folder = RunFolder(out, to_dict(config), clips=library.names)
+    obs = begin(env, learner, folder, resume)
     with writing(out):
         if rank() == 0:
             save_yaml(config, out / CONFIG)

@@ -18,7 +18,7 @@ from cfg.load import save_yaml, to_dict
 from cfg.presets import task_preset
 from cfg.schema import TaskRunConfig
 from cfg.task_wiring import load_task_world
-from cfg.training import OnIteration, parse_training, run_training, writing
+from cfg.training import OnIteration, begin, parse_training, run_training, writing
 from envs.engines import choose_device
 from envs.tasks import TASKS
 
@@ -60,7 +60,7 @@ def train(config: TaskRunConfig, out: Path, resume: bool) -> None:
     env = world.make_env(config.num_envs, own_seed(config.seed))
     learner = world.make_learner(env)
     folder = RunFolder(out, to_dict(config), CONTROLLER)
-    obs = folder.resume(learner, env) if resume else env.reset()
+    obs = begin(env, learner, folder, resume)
     with writing(out):
         if rank() == 0 and not resume:
             save_yaml(config, out / CONFIG)

@@ -8,7 +8,6 @@ import torch
 
 from ase import checkpoint
 from ase.collect import collect
-from ase.latents import sample_latents
 from ase.losses import gaussian_log_prob
 from ase.pretrain import pretrain
 from ase.rollout import Rollout
@@ -283,81 +282,3 @@ def test_normalisers_learn_each_iterations_data_once():
     assert learner.obs_normalizer.mean[1].item() == pytest.approx(steps.mean().item(), rel=1e-5)
     assert learner.obs_normalizer.var[1].item() == pytest.approx(steps.var(correction=0).item(), rel=1e-5)
     assert learner.style.normalizer.count == 64 * HISTORY + 2 * (4 + 4)  # as many frames of the clips as of the agent
-
-
-def test_episodes_that_start_on_a_clip_begin_with_a_latent_of_its_cell():
-    ends = {(t, e) for t in range(10 * STEPS) for e in range(4)}
-    inside = {}
-    for share in (0.5, 1.0):
-        env = Scripted(4, HISTORY, terminate=ends)  # every step begins an episode
-        env.start_clip[:] = torch.tensor([0, 3, -1, 2])
-        learner = make_learner(env, tiny_config(latents=LATENTS | {"clip_share": share}), mirrored_clips=torch.tensor([1, 0, 3, 2]))
-        rollout = Rollout.empty(STEPS, 4, 3, 4, 2, env.window, torch.device("cpu"))
-        cells = []
-        obs = env.reset()
-        for _ in range(10):
-            obs, _ = collect(env, learner, rollout, obs, bf16=False)
-            cells.append(learner.anchors.cell(rollout.z[1:].flatten(0, 1)).view(STEPS - 1, 4))
-        inside[share] = (torch.cat(cells) == env.start_clip).float().mean(0)
-        spread = torch.cat(cells)[:, 2].bincount(minlength=4).float() / (10 * (STEPS - 1))
-        assert spread.min() > 0.1, "starts off the clips may have any latent"
-    assert inside[1.0][[0, 1, 3]].tolist() == [1.0] * 3
-    assert inside[0.5][[0, 1, 3]].mean().item() == pytest.approx(0.5 + 0.5 / 4, abs=0.08)
-
-
-def test_without_a_share_or_clips_there_are_no_cells():
-    env = Scripted(4, HISTORY)
-    assert make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1])).anchors is None
-    assert make_learner(env, tiny_config(latents=LATENTS | {"clip_share": 1.0})).anchors is None
-
-
-def test_a_share_of_clip_starts_begins_with_the_latent_that_the_encoder_reads():
-    found = []
-    for share in (0.0, 1.0):
-        env = Scripted(4, HISTORY, terminate={(1, 1), (1, 2)})
-        env.start_clip[:] = torch.tensor([0, 3, -1, 0])
-        learner = make_learner(env, tiny_config(latents=LATENTS | {"recognized_share": share}))
-        rollout = Rollout.empty(STEPS, 4, 3, 4, 2, env.window, torch.device("cpu"))
-        collect(env, learner, rollout, env.reset(), bf16=False)
-        windows = torch.tensor([[[1.0, 0.0, 2.0]], [[2.0, 0.0, 2.0]]]).expand(2, HISTORY, 3)  # environments 1 and 2, no step yet, second episode
-        read = learner.style.encode(windows)
-        found.append([torch.allclose(rollout.z[t, e], read[0]) for t, e in ((1, 1), (2, 1), (6, 1), (7, 1), (2, 0), (2, 3))])
-        assert not torch.allclose(rollout.z[2, 2], read[1]), "not after a start off the clips"
-    assert found[0] == [False] * 6
-    assert found[1] == [False, True, True, False, False, False], "from the reset to the end of the hold"
-
-
-def test_latents_are_uniform_until_the_focus_begins():
-    env = PointMass(4, seed=0)
-    settings = LATENTS | {"clip_share": 0.5, "clip_focus": 0.9, "focus_from_samples": 48}
-    learner = make_learner(env, tiny_config(ppo={"rollout_steps": 6}, latents=settings), mirrored_clips=torch.tensor([-1, -1]))
-    assert learner.anchors.focus == 0.9, "outside training skills are what training ends with"
-    seen = []
-    demos = still(env.history.shape[1])
-    demos.clips = torch.arange(64) % 2
-    pretrain(env, demos, learner, env.reset(), lambda metrics: seen.append(learner.anchors.focus) or len(seen) < 4)
-    assert seen == [0.0, 0.0, 0.9, 0.9], "24 control steps an iteration"
-
-
-def test_random_skills_are_drawn_as_in_training():
-    env = PointMass(4, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    focused = make_learner(env, tiny_config(latents=LATENTS | {"clip_share": 0.5, "clip_focus": 1.0}), mirrored_clips=torch.tensor([-1, -1]))
-    drawn = focused.draw_latents(50, generator)
-    torch.testing.assert_close((drawn @ focused.anchors.points.t()).amax(-1), torch.ones(50))
-    focused.switch_latents(torch.arange(4))
-    torch.testing.assert_close((focused.latents.z @ focused.anchors.points.t()).amax(-1), torch.ones(4))
-    weighted = make_learner(env, focused.config, mirrored_clips=torch.tensor([-1, -1]), clip_weights=torch.tensor([0.0, 1.0]))
-    for _ in range(5):
-        weighted.switch_latents(torch.arange(4))
-        torch.testing.assert_close(weighted.latents.z, weighted.anchors.points[[1, 1, 1, 1]])
-    both = weighted.draw_latents(50, generator)
-    assert 0 < ((both @ weighted.anchors.points[0]) > 0.99).sum() < 50, "whatever is practised most, all clips are measured equally often"
-    plain = make_learner(env, tiny_config(latents=LATENTS))
-    assert torch.equal(plain.draw_latents(50, torch.Generator().manual_seed(3)), sample_latents(50, 4, torch.Generator().manual_seed(3)))
-
-
-@pytest.mark.parametrize("focus", [-0.1, 1.5])
-def test_an_impossible_focus_is_refused(focus):
-    with pytest.raises(ValueError, match=rf"latents: clip_focus: got {focus:g}; expected 0 to 1"):
-        tiny_config(latents=LATENTS | {"clip_focus": focus})

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ase.metrics import recovery
-from ase.robustness import fall_trial, knock_trial
-from tests.ase.toys import CPU, ToyStep
+from ase.robustness import Riser, fall_trial, knock_trial
+from tests.ase.toys import CPU, ToyStep, make_learner, tiny_config
 
 DT = 0.1
 
@@ -69,3 +69,51 @@ def test_a_fall_trial_measures_the_time_to_stand():
     assert found == {"fallen_recovery": 0.5, "fallen_recovery_time_s": {"mean": 0.3, "max": 0.3}, "fallen": 2}
     none = fall_trial(Scripted("0" * 13), lambda obs: obs, after_s=1.3, dt=DT)
     assert none["fallen_recovery_time_s"] == {"mean": None, "max": None}
+
+
+class Lying(Scripted):
+    """Characters that fall and stand when told to; actions do nothing."""
+
+    obs_dim, action_dim, window = 3, 2, (2, 3)
+    rest_action = torch.zeros(2)
+
+    def __init__(self, num_envs):
+        super().__init__(*["0"] * num_envs)
+        self.fallen, self.up = torch.zeros(num_envs, dtype=torch.bool), torch.ones(num_envs, dtype=torch.bool)
+        self.history = torch.randn(num_envs, 2, 3, generator=torch.Generator().manual_seed(0))
+
+    @property
+    def standing(self):
+        return self.up
+
+
+@pytest.mark.parametrize("hold", [0.0, 3.0])
+def test_who_falls_acts_under_a_fitting_latent_until_it_stands(hold):
+    env = Lying(2)
+    learner = make_learner(env, tiny_config(latents={"dim": 4, "fallen_hold_s": hold}))
+    own = torch.nn.functional.normalize(torch.ones(2, 4), dim=-1)
+    obs = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
+    riser = Riser(env, learner, own, seed=0)
+    usual, fitting = learner.act(obs, own), learner.act(obs, learner.style.encode(env.history))
+    assert not torch.allclose(usual, fitting)
+
+    def first_acts_as(expected):
+        found = riser(obs)
+        torch.testing.assert_close(found[1], usual[1])
+        return bool(torch.allclose(found[0], expected[0], atol=1e-6))
+
+    assert first_acts_as(usual)
+    env.fallen[0], env.up[0] = True, False
+    assert first_acts_as(fitting if hold else usual)
+    env.fallen[0] = False  # half up
+    assert first_acts_as(fitting if hold else usual)
+    env.up[0] = True
+    assert first_acts_as(usual)
+    env.fallen[0], env.up[0] = True, False
+    old = fitting
+    assert first_acts_as(old if hold else usual)
+    env.history = env.history + 1.0
+    fitting = learner.act(obs, learner.style.encode(env.history))
+    assert first_acts_as(old if hold else usual)
+    assert first_acts_as(old if hold else usual)
+    assert first_acts_as(fitting if hold else usual), "a latent that has not helped for three steps gives way to another"

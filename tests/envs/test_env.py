@@ -262,6 +262,18 @@ def test_too_fast_backwards_is_divergence_too(character, library):
     assert env._isolate_diverged().tolist() == [False, True, False]
 
 
+def test_staggered_episodes_end_at_different_times(character, library):
+    env = make_env(character, library, 200, start=ALL_DEFAULT, episode_length_s=1.0)  # 30 steps
+    env.reset()
+    env.stagger(5)
+    ages = env.episode_step.clone()
+    assert set(ages.tolist()) == {0, 5, 10, 15, 20, 25}, "in strides, and none is over"
+    ends = torch.zeros(200, dtype=torch.long)
+    for t in range(1, 31):
+        ends = torch.where(env.step(env.rest_action.expand(200, -1)).truncated & (ends == 0), t, ends)
+    assert torch.equal(ends, 30 - ages)
+
+
 def test_a_fall_at_the_time_limit_is_a_failure_and_no_truncation(character, library):
     env = make_env(character, library, 3, start=StartMix(clip=0, default=1), episode_length_s=1 / 30, min_root_height_m=5.0)
     env.reset()

@@ -156,6 +156,9 @@ def test_a_start_is_whole(character, library):
     torch.testing.assert_close(starts.history[:, -1], starts.obs[:, FeatureLayout.of(character).style_columns], rtol=0, atol=0)
     assert starts.clip.tolist() == [0, 1]
     assert bank.standing(2).clip.tolist() == [NO_CLIP, NO_CLIP]
+    lying = bank.fallen(starts.qpos, starts.qvel)
+    assert lying.clip.tolist() == [FALLEN, FALLEN]
+    assert lying.grace_steps.tolist() == [bank.grace] * 2
 
 
 def test_a_bank_goes_on_as_saved_and_clearing_it_leaves_all_to_the_generator(character, library):
