@@ -34,7 +34,7 @@ class ActorCritic:
 
     Args:
         obs_dim, rest_action: ``O``, and ``[A]`` where the policy's mean starts. squash: the mean goes through tanh (see `ase.nets.Policy`).
-        mirror: makes the policy symmetric; needs latents.
+        mirror: makes policy and value symmetric (see `ase.nets.Policy`).
         num_envs, control_dt: for the latent schedule.
     """
 
@@ -53,7 +53,7 @@ class ActorCritic:
         draw: Draw | None = None,
     ):
         self.ppo, self.device = ppo, device
-        self.mirror = mirror.to(device) if mirror is not None and latents.dim else None
+        self.mirror = mirror.to(device) if mirror is not None else None
         self.generator = torch.Generator(device).manual_seed(own_seed(seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -82,7 +82,7 @@ class Learner(ActorCritic):
         if mirrored_clips is not None and z_dim and config.latents.clip_share > 0:
             self.anchors = Anchors(mirrored_clips, z_dim, device, config.latents.clip_focus)
         draw = partial(self.anchors.draw, weights=clip_weights) if self.anchors is not None else None
-        super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric else None, draw=draw)
+        super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric and z_dim else None, draw=draw)
         self.config = config
         self._looping, self.control_dt = looping_clips, control_dt
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)

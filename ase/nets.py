@@ -44,14 +44,15 @@ class Policy(nn.Module):
 
     Args:
         rest_action: ``[A]`` where the mean starts: a character that targets its rest pose stands longer than one that targets the centre of its ranges.
-        mirror: makes the policy symmetric (normalised observations must be, too); needs latents.
+        mirror: makes the policy symmetric (normalised observations must be, too): by the side of the latent (see `ase.symmetry`), or without latents by being the mean of what it
+            does and of the mirror image of what it would do in the mirrored observation.
         squash: the mean goes through tanh, so that it cannot leave the range; it then starts at zero.
     """
 
     def __init__(self, obs_dim: int, latent_dim: int, rest_action: Tensor, hidden: Sequence[int], std: float, mirror: Mirror | None = None, squash: bool = False):
         super().__init__()
         self.std, self.squash = std, squash
-        self.mirror = mirror if latent_dim else None
+        self.mirror, self.sided = mirror, latent_dim > 0
         self.mlp = Mlp(obs_dim + latent_dim, hidden, len(rest_action), output_scale=0.01)
         with torch.no_grad():
             self.mlp.output.bias.copy_(torch.zeros_like(rest_action) if squash else rest_action)
@@ -59,10 +60,14 @@ class Policy(nn.Module):
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
         if self.mirror is None:
             mean = self.mlp(torch.cat((obs, z), dim=-1))
-            return mean.tanh() if self.squash else mean
-        obs, z, mirrored = self.mirror.fold(obs, z)
-        mean = self.mlp(torch.cat((obs, z), dim=-1))
-        return torch.where(mirrored, self.mirror.action(mean), mean)
+        elif self.sided:
+            obs, z, mirrored = self.mirror.fold(obs, z)
+            mean = self.mlp(torch.cat((obs, z), dim=-1))
+            mean = torch.where(mirrored, self.mirror.action(mean), mean)
+        else:
+            here, there = self.mlp(torch.cat((obs, self.mirror.obs(obs)))).chunk(2)
+            mean = (here + self.mirror.action(there)) / 2
+        return mean.tanh() if self.squash else mean
 
 
 class Value(nn.Module):
@@ -70,10 +75,13 @@ class Value(nn.Module):
 
     def __init__(self, obs_dim: int, latent_dim: int, hidden: Sequence[int], mirror: Mirror | None = None):
         super().__init__()
-        self.mirror = mirror if latent_dim else None
+        self.mirror, self.sided = mirror, latent_dim > 0
         self.mlp = Mlp(obs_dim + latent_dim, hidden, 1, output_scale=0.03)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+        if self.mirror is not None and not self.sided:
+            here, there = self.mlp(torch.cat((obs, self.mirror.obs(obs)))).squeeze(-1).chunk(2)
+            return (here + there) / 2
         if self.mirror is not None:
             obs, z, _ = self.mirror.fold(obs, z)
         return self.mlp(torch.cat((obs, z), dim=-1)).squeeze(-1)

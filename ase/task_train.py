@@ -24,6 +24,7 @@ class TaskTrainConfig:
 
     Attributes:
         max_samples: control steps over all environments after which training ends. Other settings: as in `ase.learner.PretrainConfig`.
+        symmetric: the controller is symmetric where character, skills and task are.
         ppo: its ``discount`` is that of a control step.
     """
 
@@ -32,6 +33,7 @@ class TaskTrainConfig:
     save_every_s: float = 120.0
     log_every: int = 5
     bf16: str = "auto"
+    symmetric: bool = True
     ppo: PpoConfig = field(default_factory=PpoConfig)
 
 

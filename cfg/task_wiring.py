@@ -14,9 +14,10 @@ from ase.actor_critic import ActorCritic, use_bf16
 from ase.latents import LatentConfig
 from ase.learner import Learner
 from ase.run_folder import CONTROLLER, SKILLS
+from ase.symmetry import Mirror
 from cfg.load import from_dict
 from cfg.schema import RunConfig, TaskRunConfig
-from cfg.wiring import load_networks, load_policy, load_skills, load_world, make_env
+from cfg.wiring import load_networks, load_policy, load_skills, load_world, make_env, make_mirror
 from envs.character import Character
 from envs.resets import StartMix
 from envs.skill_env import SkillEnv
@@ -53,7 +54,18 @@ class TaskWorld:
         config, scratch = self.config, isinstance(env, TaskEnv)
         ppo = config.train.ppo if isinstance(env, TaskEnv) else replace(config.train.ppo, discount=env.macro_discount)
         dt = self.skills.env.control_dt * self.steps_each
-        return ActorCritic(ppo, LatentConfig(dim=0), env.obs_dim, env.rest_action, env.num_envs, dt, env.device, config.seed, squash=not scratch)
+        mirror = self._mirror(env) if config.train.symmetric else None
+        return ActorCritic(ppo, LatentConfig(dim=0), env.obs_dim, env.rest_action, env.num_envs, dt, env.device, config.seed, mirror, squash=not scratch)
+
+    def _mirror(self, env: SkillEnv | TaskEnv) -> Mirror | None:
+        """Reflection of what a controller sees and does, if character and task have one, and skills, whose latents then flip their first component."""
+        signs = env.tasks.task.mirror_signs
+        mirror = make_mirror(self.character, signs) if signs is not None else None
+        if mirror is None or isinstance(env, TaskEnv):
+            return mirror
+        flip = torch.ones(env.action_dim)
+        flip[0] = -1.0
+        return Mirror(mirror.obs_index, mirror.obs_sign, torch.arange(env.action_dim), flip) if self.low.mirror is not None else None
 
     @property
     def steps_each(self) -> int:

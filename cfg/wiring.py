@@ -41,8 +41,6 @@ def make_env(config: RunConfig, character: Character, library: MotionLibrary, se
 def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
     """A fresh learner that fits the environment."""
     window = (config.env.history, env.layout.style_dim)
-    found = mirror_map(env.character)
-    mirror = Mirror(found.obs_index, found.obs_sign, found.action_index, found.action_sign) if found else None
     return Learner(
         config.train,
         env.obs_dim,
@@ -52,12 +50,21 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
         config.env.control_dt,
         env.device,
         config.seed,
-        mirror,
+        make_mirror(env.character),
         mirrored_clips=env.library.mirrored,
         looping_clips=env.library.loops,
         travel_columns=env.layout.travel_columns,
         clip_weights=env.library.weights,
     )
+
+
+def make_mirror(character: Character, signs: Sequence[float] = ()) -> Mirror | None:
+    """The character's reflection, if it has one; with ``signs [G]`` of what observations have behind the character's own."""
+    found = mirror_map(character)
+    if found is None:
+        return None
+    index = torch.cat((found.obs_index, len(found.obs_index) + torch.arange(len(signs))))
+    return Mirror(index, torch.cat((found.obs_sign, torch.tensor(signs))), found.action_index, found.action_sign)
 
 
 def load_world(config: RunConfig, prop: Prop | None = None) -> tuple[Character, MotionLibrary]:

@@ -36,6 +36,7 @@ class Task(ABC):
     name: ClassVar[str]
     num_obs: ClassVar[int]  # G
     targets: ClassVar[tuple[str, ...]]  # attributes that hold targets, [N, ...]
+    mirror_signs: ClassVar[tuple[float, ...] | None] = None  # [G] what the observation is multiplied by in the mirror; None: the task has a side
 
     def __init__(self, config: TaskConfig, num_envs: int, control_dt: float, generator: torch.Generator):
         if not 0 < config.min_hold_s <= config.max_hold_s:

@@ -48,6 +48,7 @@ class Heading(Task):
     """
 
     name, num_obs, targets = "heading", 5, ("direction", "speed", "target_facing")
+    mirror_signs = (1.0, -1.0, 1.0, 1.0, -1.0)
 
     def __init__(self, config: HeadingConfig, num_envs: int, control_dt: float, generator: torch.Generator):
         if not 0 <= config.min_speed_m_s <= config.max_speed_m_s:

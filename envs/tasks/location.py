@@ -52,6 +52,7 @@ class Location(Task):
     """
 
     name, num_obs, targets = "location", 2, ("target",)
+    mirror_signs = (1.0, -1.0)
 
     def __init__(self, config: LocationConfig, num_envs: int, control_dt: float, generator: torch.Generator):
         if config.reach_m <= 0:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from envs.marker import Marker
+from envs.mirror import AXIAL, POLAR
 from envs.physics import Physics
 from envs.props import Prop, PropState
 from envs.tasks.base import Task, TaskConfig, in_heading
@@ -60,6 +61,7 @@ class Strike(Task):
     """
 
     name, num_obs, targets = "strike", 15, ()
+    mirror_signs = (*POLAR, *POLAR, *POLAR, *POLAR, *AXIAL)
 
     def __init__(self, config: StrikeConfig, num_envs: int, control_dt: float, generator: torch.Generator, bodies: tuple[str, ...]):
         if not 0 < config.min_m <= config.near_m <= config.far_m:

@@ -6,7 +6,7 @@ import torch
 from envs.demos import DemoWindows
 from envs.features import FeatureLayout, observe
 from envs.physics_cpu import CpuPhysics
-from envs.resets import NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, is_low
+from envs.resets import FALLEN, NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, is_low
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from tests.envs.helpers import ScriptedPhysics, gait_clip, make_env, random_state
