@@ -95,12 +95,12 @@ def getup() -> RunConfig:
     """What `agile` knows, and getting up: a third of the episodes start fallen, under latents that fit how the character lies; many falls go on from where it lies. Begins
     with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
     base = agile()
-    start = StartMix(clip=0.6, default=0.05, fallen=0.35, recovery=0.7, hard_share=0.5, grace_s=4.0)
+    start = StartMix(clip=0.55, default=0.05, fallen=0.4, recovery=0.7, hard_share=0.5, grace_s=4.0)
     return replace(
         base,
         preset="getup",
         dataset="getup",
-        env=replace(base.env, episode_length_s=8.0, min_root_height_m=0.0, start=start),
+        env=replace(base.env, episode_length_s=8.0, min_root_height_m=0.0, rise_weight=1.0, start=start),
         train=replace(base.train, latents=replace(base.train.latents, fallen_hold_s=4.0)),
     )
 

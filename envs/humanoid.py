@@ -45,6 +45,8 @@ class EnvConfig:
         history: frames in a discriminator window.
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
+        rise_weight: task reward for getting up: this times `rise_reward`, while an episode that began low has its grace (`StartMix.grace_s`). Style alone hardly teaches it:
+            whoever lies is judged alike whatever it does.
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
         push: random pushes at the root. throw: boxes thrown at the character, whose world must hold one (`ThrowConfig.prop`).
         num_threads: physics threads; 0 takes one for each CPU core.
@@ -58,6 +60,7 @@ class EnvConfig:
     history: int = 6
     start: StartMix = field(default_factory=StartMix)
     terminate_on_fall: bool = True
+    rise_weight: float = 0.0
     min_root_height_m: float = 0.0
     push: PushConfig = field(default_factory=PushConfig)
     throw: ThrowConfig = field(default_factory=ThrowConfig)
@@ -92,8 +95,15 @@ class Step:
         return self.terminated | self.truncated
 
 
+def rise_reward(root_pos: Tensor, root_quat: Tensor, standing_m: float) -> Tensor:
+    """How far a character has got up, ``[N]`` in [0, 1]: the root's height (of ``root_pos [N, 3]``, m) over ``standing_m``, at most 1, times ``(1 + u) / 2`` where ``u`` is the
+    cosine of the root's tilt (of ``root_quat [N, 4]``)."""
+    up = 1 - 2 * root_quat[..., 1:3].square().sum(-1)
+    return (root_pos[..., 2] / standing_m).clamp(0.0, 1.0) * (1 + up) / 2
+
+
 class HumanoidEnv:
-    """N characters on a plane. There is no task: the reward is zero; style and skill rewards come from the learner.
+    """N characters on a plane. There is no task but getting up (`EnvConfig.rise_weight`); style and skill rewards come from the learner.
 
     Args:
         config: settings.
@@ -244,12 +254,16 @@ class HumanoidEnv:
         low = self.state.body_pos_w[:, self._fall_bodies, 2] < self._fall_heights
         sunk = self.state.root_pos[:, 2] < self.config.min_root_height_m
         self.fallen = ((touching & low).any(-1) | sunk) & (self.grace_steps <= 0)
+        reward = torch.zeros(self.num_envs, device=self.device)
+        if self.config.rise_weight:
+            risen = rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)
+            reward = torch.where(self.grace_steps > 0, self.config.rise_weight * risen, reward)
         self.grace_steps -= 1
         terminated = (self.fallen & self.config.terminate_on_fall) | diverged
         truncated = (self.episode_step >= self.config.episode_steps) & ~terminated
         self.seconds["physics"] += stepped - start
         self.seconds["features"] += self.clock() - stepped
-        return Step(self.obs, torch.zeros(self.num_envs, device=self.device), terminated, truncated, self.history)
+        return Step(self.obs, reward, terminated, truncated, self.history)
 
     def _isolate_diverged(self) -> Tensor:
         """Puts simulations with a non-finite or absurd state back into the default pose; ``[N]`` which ones."""

@@ -28,7 +28,7 @@ NORMALIZER = "tests/ase/test_normalizer.py"
 REPLAY = "tests/ase/test_replay.py"
 NETS = "tests/ase/test_nets.py"
 PPO = "tests/ase/test_ppo.py"
-STYLE = "tests/ase/test_style.py"
+STYLE = "tests/ase/test_style.py tests/ase/test_conditional_style.py"
 STRIKE = "tests/envs/test_strike.py"
 THROWS = "tests/envs/test_throws.py"
 CMU_AMC = "tests/envs/test_cmu_amc.py"
@@ -40,7 +40,7 @@ CHECKPOINT = "tests/ase/test_checkpoint.py"
 STATE = "tests/envs/test_state.py"
 FEATURES = "tests/envs/test_features.py"
 RESETS = "tests/envs/test_resets.py"
-ENV = "tests/envs/test_env.py"
+ENV = "tests/envs/test_env.py tests/envs/test_env_ends.py"
 FALLS = "tests/envs/test_falls.py"
 PHYSICS = "tests/envs/test_physics.py"
 TASKS = "tests/envs/test_tasks.py"
@@ -260,7 +260,14 @@ MUTATIONS = [
     Mutation("ase/anchors.py", "points[old_names.index(name)]", "points[k % len(points)]", FIRST),
     Mutation("ase/robustness.py", "torch.where(self._env.standing, 0,", "torch.where(~self._env.standing, 0,", "tests/ase/test_robustness.py"),
     Mutation("ase/robustness.py", "self._env.fallen & (self._left <= 0)", "self._env.fallen", "tests/ase/test_robustness.py"),
-    Mutation("envs/humanoid.py", "stride * torch.randint(self.config.episode_steps // stride", "stride * torch.randint(self.config.episode_steps", "tests/envs/test_env.py"),
+    Mutation("envs/humanoid.py", "(1 + up) / 2", "(1 - up) / 2", "tests/envs/test_falls.py"),
+    Mutation("envs/humanoid.py", "torch.where(self.grace_steps > 0, self", "torch.where(self.grace_steps >= 0, self", "tests/envs/test_falls.py"),
+    Mutation("ase/nets.py", "mean = (here + self.mirror.action(there)) / 2", "mean = (here + there) / 2", MIRROR),
+    Mutation("ase/nets.py", "return (here + there) / 2", "return here", MIRROR),
+    Mutation("envs/tasks/heading.py", "(1.0, -1.0, 1.0, 1.0, -1.0)", "(1.0, 1.0, 1.0, 1.0, 1.0)", MIRROR),
+    Mutation("envs/tasks/strike.py", "(*POLAR, *POLAR, *POLAR, *POLAR, *AXIAL)", "(*POLAR, *POLAR, *POLAR, *POLAR, *POLAR)", MIRROR),
+    Mutation("cfg/task_wiring.py", "flip[0] = -1.0", "flip[1] = -1.0", MIRROR),
+    Mutation("envs/humanoid.py", "stride * torch.randint(self.config.episode_steps // stride", "stride * torch.randint(self.config.episode_steps", ENV),
     Mutation("ase/learner.py", "(draw < config.recognized_share)", "(draw > config.recognized_share)", FIRST),
     Mutation("ase/learner.py", "(draw >= 1 - config.clip_share)", "(draw >= config.clip_share)", FIRST),
     Mutation("ase/anchors.py", "torch.where(clips == first, SIDE, -SIDE)", "torch.where(clips == first, SIDE, SIDE)", "tests/ase/test_anchors.py"),

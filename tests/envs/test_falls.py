@@ -1,8 +1,11 @@
 """When a character has fallen, what follows, and who gets a grace period."""
 
+import math
+
 import pytest
 import torch
 
+from envs.humanoid import rise_reward
 from envs.resets import StartMix, default_state
 from motions.library import MotionLibrary
 from tests.envs.helpers import actions, gait_clip, held, make_env
@@ -137,3 +140,25 @@ def test_recovery_leaves_a_share_of_the_fallen_where_they_lie(character, library
 def test_without_recovery_nobody_stays_down(character, library):
     _, stayed = fallen(character, library, recovery=0.0)
     assert not stayed.any()
+
+
+def test_how_far_a_character_has_got_up():
+    height = torch.tensor([0.9, 0.9, 0.9, 0.45, 1.2, -0.1])
+    turn, over = math.sqrt(0.5), 1.0
+    quat = torch.tensor([[1.0, 0, 0, 0], [turn, 0, turn, 0], [0, over, 0, 0], [1.0, 0, 0, 0], [turn, 0, 0, turn], [1.0, 0, 0, 0]])  # upright, prone, head down, ...
+    pos = torch.stack((torch.zeros(6), torch.zeros(6), height), dim=-1)
+    torch.testing.assert_close(rise_reward(pos, quat, 0.9), torch.tensor([1.0, 0.5, 0.0, 0.5, 1.0, 0.0]), atol=1e-6, rtol=0)
+
+
+def test_getting_up_is_rewarded_during_grace_alone(character, library):
+    mix = StartMix(clip=0, default=0, fallen=1, grace_s=0.1)  # three steps
+    env = make_env(character, library, 3, start=mix, rise_weight=2.0, terminate_on_fall=False)
+    env.reset()
+    for k in range(5):
+        step = env.step(actions(3))
+        expected = 2.0 * rise_reward(env.state.root_pos, env.state.root_quat, character.default_height_m)
+        torch.testing.assert_close(step.reward, expected if k < 3 else torch.zeros(3))
+        assert (expected > 0).all()
+    plain = make_env(character, library, 3, start=mix)
+    plain.reset()
+    assert plain.step(actions(3)).reward.tolist() == [0.0] * 3
