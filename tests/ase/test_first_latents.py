@@ -113,5 +113,5 @@ def test_clips_that_were_known_keep_their_cells():
     anchors = make_learner(PointMass(4, seed=0), tiny_config(latents=LATENTS | {"clip_share": 0.5}), mirrored_clips=torch.tensor([-1, -1, -1])).anchors
     fresh = anchors.points.clone()
     old = torch.nn.functional.normalize(torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), dim=-1)
-    anchors.keep(("new", "walk", "run"), old, ("run", "walk"))
-    assert torch.equal(anchors.points, torch.stack((fresh[0], old[1], old[0])))
+    anchors.keep(("walk", "new", "run"), old, ("run", "walk"))
+    assert torch.equal(anchors.points, torch.stack((old[1], fresh[1], old[0])))
