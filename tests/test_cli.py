@@ -70,6 +70,20 @@ def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, cli
     assert checkpoint.load(out / "skills.safetensors", "skills")[1]["samples"] == 0
 
 
+def test_clips_that_skills_knew_keep_their_cells_whatever_their_order(tmp_path: Path, clips_dir: Path) -> None:
+    found, quick = {}, "quick: {clip: walk, tempo: 1.5}"
+    for name, clips in (("old", f"walk: 1, {quick}"), ("new", f"slow: {{clip: walk, tempo: 0.7}}, {quick}, walk: 1")):
+        (tmp_path / f"{name}.yaml").write_text(f"clips: {{{clips}}}")
+        begun = ["--skills", str(tmp_path / "old")] if name == "new" else []
+        own = ["--dataset", str(tmp_path / f"{name}.yaml"), "--clips-dir", str(clips_dir), "--train.max-samples", "0", "--train.latents.clip-share", "0.5"]
+        assert run.main(["pretrain", "tiny", *begun, "--out", str(tmp_path / name), *own]) == 0
+        tree, info = checkpoint.load(tmp_path / name / "skills.safetensors", "skills")
+        found[name] = dict(zip(info["clips"], tree["style"]["anchors.points"], strict=True))
+    assert list(found["new"]) == ["slow", "quick", "walk"]
+    for clip in ("walk", "quick"):
+        assert torch.equal(found["new"][clip], found["old"][clip])
+
+
 def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "e.json"
     assert run.main(["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "1"]) == 0
