@@ -1,6 +1,5 @@
 """Discriminators and encoders for tests, and their training."""
 
-
 import torch
 
 from ase.style import Style, StyleConfig, style_update

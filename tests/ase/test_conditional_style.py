@@ -1,6 +1,5 @@
 """Discriminators that know which clip is asked for, in its pace, and those that see travel alone."""
 
-
 import pytest
 import torch
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from envs.character import Character
-from envs.humanoid import EnvConfig, HumanoidEnv
+from envs.humanoid import COUNTED, EnvConfig, HumanoidEnv
 from envs.physics_cpu import CpuPhysics
 from envs.resets import StartMix
 from motions.clip import Clip, make_clip
@@ -93,3 +93,12 @@ def held(character, library, n=1, **settings):
     env = make_env(character, library, n, physics=ScriptedPhysics(character, n), start=settings.pop("start", StartMix(clip=0.0, default=1.0)), **settings)
     env.reset()
     return env
+
+
+def everything(env):
+    """All state of the environment, each environment a row."""
+    return {**{k: getattr(env, k) for k in COUNTED}, "physics": env.physics.get_full_state()}
+
+
+def set_state(env, ids, state):
+    env.physics.set_state(ids, *env.codec.encode(state))

@@ -7,23 +7,14 @@ import torch
 
 from envs.demos import DemoWindows
 from envs.features import observe
-from envs.humanoid import COUNTED, EnvConfig
+from envs.humanoid import EnvConfig
 from envs.resets import StartMix, default_state
 from envs.state import StateCodec
 from motions.library import MotionLibrary
-from tests.envs.helpers import ScriptedPhysics, actions, gait_clip, make_env, random_state
+from tests.envs.helpers import ScriptedPhysics, actions, everything, gait_clip, make_env, random_state, set_state
 
 DT = 1 / 30
 ALL_CLIP, ALL_DEFAULT = StartMix(clip=1.0, default=0.0), StartMix(clip=0.0, default=1.0)
-
-
-def everything(env):
-    """All state of the environment, each environment a row."""
-    return {**{k: getattr(env, k) for k in COUNTED}, "physics": env.physics.get_full_state()}
-
-
-def set_state(env, ids, state):
-    env.physics.set_state(ids, *env.codec.encode(state))
 
 
 # Starts

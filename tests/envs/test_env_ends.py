@@ -6,22 +6,12 @@ import pytest
 import torch
 
 from envs.features import observe
-from envs.humanoid import COUNTED
 from envs.physics_cpu import CpuPhysics
 from envs.resets import StartMix, default_state
 from tests.envs.helpers import actions, held, make_env
 
 DT = 1 / 30
 ALL_CLIP, ALL_DEFAULT = StartMix(clip=1.0, default=0.0), StartMix(clip=0.0, default=1.0)
-
-
-def everything(env):
-    """All state of the environment, each environment a row."""
-    return {**{k: getattr(env, k) for k in COUNTED}, "physics": env.physics.get_full_state()}
-
-
-def set_state(env, ids, state):
-    env.physics.set_state(ids, *env.codec.encode(state))
 
 
 def test_an_episode_is_cut_off_at_its_length_with_the_true_observation(character, library):

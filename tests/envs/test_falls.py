@@ -8,14 +8,10 @@ import torch
 from envs.humanoid import rise_reward
 from envs.resets import StartMix, default_state
 from motions.library import MotionLibrary
-from tests.envs.helpers import actions, gait_clip, held, make_env
+from tests.envs.helpers import actions, gait_clip, held, make_env, set_state
 
 DT = 1 / 30
 ALL_CLIP, ALL_DEFAULT = StartMix(clip=1.0, default=0.0), StartMix(clip=0.0, default=1.0)
-
-
-def set_state(env, ids, state):
-    env.physics.set_state(ids, *env.codec.encode(state))
 
 
 def names(character):
