@@ -59,11 +59,6 @@ def process_group(device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _mean(x: Tensor) -> Tensor:
-    dist.all_reduce(x)
-    return x.div_(world_size())
-
-
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> Callable[[], None]:
     """Starts to sum gradients over the ranks, in one message that travels while this rank computes on; what is returned waits for it and puts the sums in their place."""
     if world_size() == 1:
@@ -82,7 +77,11 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> Callable[[], None]:
 
 def average(x: Tensor) -> Tensor:
     """The mean of ``x`` over the ranks."""
-    return x if world_size() == 1 else _mean(x.clone())
+    if world_size() == 1:
+        return x
+    total = x.clone()
+    dist.all_reduce(total)
+    return total.div_(world_size())
 
 
 def average_numbers(numbers: dict[str, float]) -> dict[str, float]:

@@ -92,7 +92,7 @@ def agile() -> RunConfig:
 
 
 def getup() -> RunConfig:
-    """What `agile` knows, and getting up: a third of the episodes start fallen, under latents that fit how the character lies; many falls go on from where it lies. Begins
+    """What `agile` knows, and getting up: two fifths of the episodes start fallen, under latents that fit how the character lies; many falls go on from where it lies. Begins
     with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
     base = agile()
     start = StartMix(clip=0.55, default=0.05, fallen=0.4, recovery=0.7, hard_share=0.5, grace_s=4.0)

@@ -110,8 +110,10 @@ def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> None:
         ValueError: no skills there, or of another character or other network sizes.
     """
     tree, info = read_skills(run)
-    if learner.anchors is not None and "anchors.points" in tree["style"]:
-        learner.anchors.keep(clips, tree["style"]["anchors.points"], tuple(info["clips"]))
+    old = tree["style"].pop("anchors.points", None)
+    if learner.anchors is not None:
+        if old is not None:
+            learner.anchors.keep(clips, old, tuple(info["clips"]))
         tree["style"]["anchors.points"] = learner.anchors.points
     tree["style"]["pace"] = learner.style.pace
     load_networks(learner, tree, run)

@@ -253,6 +253,7 @@ MUTATIONS = [
     Mutation("ase/windows.py", "* (h - 1) + (h - 1) - missing", "* (h - 1) + (h - 1) - missing + 1", "tests/ase/test_windows.py"),
     Mutation("ase/windows.py", "self._next_age[env_ids] = 0", "self._next_age[env_ids] = 1", "tests/ase/test_windows.py"),
     Mutation("ase/replay.py", "log.contiguous & wanted", "log.contiguous | wanted", "tests/ase/test_replay.py"),
+    Mutation("ase/distributed.py", "return total.div_(world_size())", "return total", "tests/ase/test_distributed.py"),
     Mutation("ase/descent.py", "(loss / world_size()).backward()", "loss.backward()", "tests/ase/test_distributed.py"),
     Mutation("ase/run_folder.py", 'learner.load_own_state(own["own"]["learner"])', "pass", "tests/ase/test_distributed.py"),
     Mutation("ase/ppo.py", "(self.policy_lr_end - self.policy_lr) * min(progress, 1.0)", "(self.policy_lr_end - self.policy_lr) * progress", PPO),

@@ -79,6 +79,10 @@ def test_clips_that_skills_knew_keep_their_cells_whatever_their_order(tmp_path: 
         assert run.main(["pretrain", "tiny", *begun, "--out", str(tmp_path / name), *own]) == 0
         tree, info = checkpoint.load(tmp_path / name / "skills.safetensors", "skills")
         found[name] = dict(zip(info["clips"], tree["style"]["anchors.points"], strict=True))
+    command = ["pretrain", "tiny", "--dataset", str(tmp_path / "new.yaml"), "--clips-dir", str(clips_dir), "--train.max-samples", "0"]
+    assert run.main([*command, "--skills", str(tmp_path / "old"), "--out", str(tmp_path / "plain")]) == 0
+    command += ["--train.latents.clip-share", "0.5"]
+    assert run.main([*command, "--skills", str(tmp_path / "plain"), "--out", str(tmp_path / "back")]) == 0, "skills without cells begin those with them, and the other way round"
     assert list(found["new"]) == ["slow", "quick", "walk"]
     for clip in ("walk", "quick"):
         assert torch.equal(found["new"][clip], found["old"][clip])
