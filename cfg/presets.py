@@ -12,6 +12,7 @@ from ase.style import StyleConfig
 from ase.task_train import TaskTrainConfig
 from cfg.load import closest
 from cfg.schema import RunConfig, TaskRunConfig
+from envs.assist import AssistConfig
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
 from envs.tasks import TASKS
@@ -92,15 +93,15 @@ def agile() -> RunConfig:
 
 
 def getup() -> RunConfig:
-    """What `agile` knows, and getting up: two fifths of the episodes start fallen, under latents that fit how the character lies; many falls go on from where it lies. Begins
-    with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
+    """What `agile` knows, and getting up: a third of the episodes start fallen, under latents that fit how the character lies, and with help that is taken away as they succeed;
+    many falls go on from where it lies. Begins with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
     base = agile()
-    start = StartMix(clip=0.55, default=0.05, fallen=0.4, recovery=0.7, hard_share=0.5, grace_s=4.0)
+    start = StartMix(clip=0.6, default=0.05, fallen=0.35, recovery=0.5, hard_share=0.5, grace_s=4.0)
     return replace(
         base,
         preset="getup",
         dataset="getup",
-        env=replace(base.env, episode_length_s=8.0, min_root_height_m=0.0, rise_weight=1.0, start=start),
+        env=replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start),
         train=replace(base.train, latents=replace(base.train.latents, fallen_hold_s=4.0)),
     )
 

@@ -90,6 +90,17 @@ class Character:
     def num_actions(self) -> int:
         return int(self.model.nu)
 
+    @property
+    def weight_n(self) -> float:
+        """Of the whole character, newtons."""
+        return float(self.model.body_subtreemass[self.root_id] * -self.model.opt.gravity[2])
+
+    @property
+    def chest_id(self) -> int:
+        """Index, among the model's bodies, of the child of the root that carries most: the trunk's next part, with head and arms."""
+        children = [body for body in range(self.model.nbody) if self.model.body_parentid[body] == self.root_id]
+        return max(children, key=lambda body: float(self.model.body_subtreemass[body]))
+
 
 def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: CharacterSpec | None = None, prop: Prop | None = None) -> Character:
     """Compiles a character.

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from envs.assist import Assist, AssistConfig
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.physics import Physics
 from envs.props import PropState
 from envs.pushes import PushConfig, Pushes
-from envs.resets import EARLY_S, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
+from envs.resets import EARLY_S, FALLEN, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
 from envs.throws import ThrowConfig, Throws
 from motions.library import MotionLibrary
@@ -45,8 +46,8 @@ class EnvConfig:
         history: frames in a discriminator window.
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
-        rise_weight: task reward for getting up: this times `rise_reward`, while an episode that began low has its grace (`StartMix.grace_s`). Style alone hardly teaches it:
-            whoever lies is judged alike whatever it does.
+        rise_weight: task reward for being up: this times `rise_reward`. Style alone hardly teaches getting up: whoever lies is judged alike whatever it does.
+        assist: help in getting up for episodes that begin fallen, while they have grace (`StartMix.grace_s`).
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
         push: random pushes at the root. throw: boxes thrown at the character, whose world must hold one (`ThrowConfig.prop`).
         num_threads: physics threads; 0 takes one for each CPU core.
@@ -61,6 +62,7 @@ class EnvConfig:
     start: StartMix = field(default_factory=StartMix)
     terminate_on_fall: bool = True
     rise_weight: float = 0.0
+    assist: AssistConfig = field(default_factory=AssistConfig)
     min_root_height_m: float = 0.0
     push: PushConfig = field(default_factory=PushConfig)
     throw: ThrowConfig = field(default_factory=ThrowConfig)
@@ -131,6 +133,9 @@ class HumanoidEnv:
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
+        self.assist: Assist | None = None
+        if config.assist.lift > 0:
+            self.assist = Assist(config.assist, n, character.weight_n, character.default_height_m, generator)
         self.throws: Throws | None = None
         if config.throw.every_s > 0:
             box = PropState(physics, len(character.skeleton.body_names))
@@ -167,7 +172,7 @@ class HumanoidEnv:
         if not len(ids):
             return self.obs
         if self.config.start.hard_share > 0:
-            soon = self.episode_step[ids] <= round(EARLY_S / self.config.control_dt)
+            soon = -self.grace_steps[ids] <= round(EARLY_S / self.config.control_dt)
             self.starts.learn(torch.where(self.episode_step[ids] > 0, self.start_clip[ids], NO_CLIP), self.fallen[ids] & soon)
         if self.config.start.recovery > 0:
             stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < self.config.start.recovery)
@@ -216,6 +221,8 @@ class HumanoidEnv:
         for disturbance in (self.pushes, self.throws):
             if disturbance is not None:
                 disturbance.begin(ids)
+        if self.assist is not None:
+            self.assist.begin(ids, starts.clip == FALLEN)
         self.fallen[ids] = False
 
     @property
@@ -243,6 +250,8 @@ class HumanoidEnv:
             self.throws.advance(self.state)
         if self.pushes is not None:
             self.physics.force[:, self.character.root_id, :3] = self.pushes.advance()
+        if self.assist is not None:
+            self.physics.force[:, self.character.chest_id, 2] = self.assist.force(self.state.root_pos[:, 2])
         self.physics.step(ctrl, self.config.num_substeps)
         stepped = self.clock()
         diverged = self._isolate_diverged()
@@ -256,9 +265,10 @@ class HumanoidEnv:
         self.fallen = ((touching & low).any(-1) | sunk) & (self.grace_steps <= 0)
         reward = torch.zeros(self.num_envs, device=self.device)
         if self.config.rise_weight:
-            risen = rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)
-            reward = torch.where(self.grace_steps > 0, self.config.rise_weight * risen, reward)
+            reward = self.config.rise_weight * rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)
         self.grace_steps -= 1
+        if self.assist is not None:
+            self.assist.judge((self.grace_steps == 0) & (self.start_clip == FALLEN), self.standing)
         terminated = (self.fallen & self.config.terminate_on_fall) | diverged
         truncated = (self.episode_step >= self.config.episode_steps) & ~terminated
         self.seconds["physics"] += stepped - start
@@ -289,6 +299,7 @@ class HumanoidEnv:
             "generator": self.generator.get_state(),
             "num_diverged": torch.tensor(self.num_diverged),
             **({"pushes": self.pushes.state_dict()} if self.pushes is not None else {}),
+            **({"assist": self.assist.state_dict()} if self.assist is not None else {}),
             **({"throws": self.throws.state_dict()} if self.throws is not None else {}),
             **{name: getattr(self, name).clone() for name in COUNTED},
         }
@@ -301,6 +312,8 @@ class HumanoidEnv:
         self.num_diverged = int(saved["num_diverged"])
         if self.pushes is not None:
             self.pushes.load_state_dict(saved["pushes"])
+        if self.assist is not None:
+            self.assist.load_state_dict(saved["assist"])
         if self.throws is not None:
             self.throws.load_state_dict(saved["throws"])
         for name in COUNTED:

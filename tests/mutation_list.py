@@ -145,7 +145,7 @@ MUTATIONS = [
     Mutation("envs/resets.py", "keep = (1 - FORGET) ** count", "keep = (1 - FORGET) * count", RESETS),
     Mutation("envs/resets.py", 'self.failure = saved["failure"].to', 'self.failure = saved["drawn_for"].to', RESETS),
     Mutation("envs/humanoid.py", "self.fallen[ids] & soon", "soon", RESETS),
-    Mutation("envs/humanoid.py", "soon = self.episode_step[ids] <=", "soon = self.episode_step[ids] >", RESETS),
+    Mutation("envs/humanoid.py", "soon = -self.grace_steps[ids] <=", "soon = self.grace_steps[ids] <=", RESETS),
     Mutation("ase/metrics.py", "held.float().argmax(0) * dt", "held.float().argmax(0)", ROBUSTNESS),
     Mutation("ase/robustness.py", "recovery(stood[:, upright], dt, HOLD_S)", "recovery(stood, dt, HOLD_S)", ROBUSTNESS),
     Mutation("envs/pushes.py", "self.left -= active.long()", "self.left -= 2 * active.long()", PUSHES),

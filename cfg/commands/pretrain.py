@@ -74,14 +74,16 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     reporter = Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0)
     last_video = learner.seconds  # the same on all ranks
 
-    def film() -> None:
+    def show() -> None:
         nonlocal last_video
+        if env.assist is not None and learner.iteration % config.train.log_every == 0:
+            reporter.scalar("env/assist_level", float(env.assist.level), learner.samples)
         if config.train.video_every_s and learner.seconds - last_video >= config.train.video_every_s:
             last_video = learner.seconds
             if rank() == 0:
                 preview(config, character, library, learner, reporter, out)
 
-    run_training(lambda told: pretrain(env, demos, learner, obs, told), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", film)
+    run_training(lambda told: pretrain(env, demos, learner, obs, told), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", show)
 
 
 def preview(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, reporter: Reporter, out: Path) -> None:

@@ -208,13 +208,13 @@ def test_only_an_early_fall_from_a_clip_counts_against_it(character, library):
     env.reset()
     assert env.starts.failure.tolist() == [1.0, 1.0], "a first reset ends no episode"
     env.start_clip = torch.tensor([0, 1, -1])
-    env.episode_step = torch.tensor([89, 90, 3])
+    env.episode_step, env.grace_steps = torch.tensor([120, 120, 3]), torch.tensor([-89, -90, -3])  # it had grace for a second
     env.physics.qpos[:, 2] = 0.1
     env.step(torch.zeros(3, 28))
     assert env.fallen.all()
     env.reset(torch.arange(3))
-    assert env.starts.failure[0] == 1.0, "90 steps are 3 s"
-    assert env.starts.failure[1].item() == pytest.approx(0.98), "91 steps are not soon"
+    assert env.starts.failure[0] == 1.0, "90 steps without grace are 3 s"
+    assert env.starts.failure[1].item() == pytest.approx(0.98), "91 steps without grace are not soon"
     env.start_clip, env.episode_step, env.fallen = torch.tensor([0, -1, -1]), torch.tensor([3, 3, 3]), torch.zeros(3, dtype=torch.bool)
     env.reset(torch.arange(3))
     assert env.starts.failure[0].item() == pytest.approx(0.98), "ended early, but on its feet"
