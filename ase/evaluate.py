@@ -1,23 +1,29 @@
 """Skill quality of a trained low-level policy: many latents, each held for a whole rollout, acting without noise.
 
-Shapes: ``L`` latents, ``R = L * replicas`` rollouts, ``T`` steps, ``W`` windows, ``H`` history frames, ``F`` features, ``Z`` latent.
+Shapes: ``L`` latents, ``R = L * replicas`` rollouts, ``T`` steps, ``W`` windows, ``H`` history frames, ``F`` features, ``Z`` latent, ``C`` clips.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ase.clip_space import ClipSpace
 from ase.learner import Learner
-from ase.metrics import clip_coverage, clip_distances, clip_shares, nearest_clips, planar_speed, retrieval_top1, turn_rate
+from ase.metrics import clip_coverage, clip_shares, planar_speed, retrieval_top1, turn_rate
+from ase.motion_sets import earth_movers_distance, frechet_distance, heldout_disc_accuracy, spread
 from ase.rollout import Env
 
 COVERAGE_SHARE = 0.25  # a latent plays a clip if at least this share of its seconds is nearest to it
 WINDOW_EVERY = 3  # control steps between the windows that are judged
 RETRIEVAL_CHOICES = 16
+SET_SIZE = 1024  # members of the sets that are compared as sets
 
 
 class MeasuredEnv(Env, Protocol):
@@ -26,14 +32,6 @@ class MeasuredEnv(Env, Protocol):
     num_diverged: int
 
     def planar_pose(self) -> Tensor: ...
-
-
-class DemoSet(Protocol):
-    """See `envs.demos.DemoWindows`."""
-
-    clip_names: tuple[str, ...]
-
-    def all_windows(self) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,14 @@ class Rollouts:
 
 
 @torch.no_grad()
-def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history: int) -> Rollouts:
-    """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls."""
+def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history: int, watch: Callable[[], None] = lambda: None) -> Rollouts:
+    """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls. ``watch`` is called after each step."""
     obs = env.reset()
     alive = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
     poses, alives, windows, owners, times = [], [], [], [], []
     for t in range(steps):
         step = env.step(learner.act(obs, z))
+        watch()
         obs = step.obs
         alive = alive & ~step.terminated
         poses.append(env.planar_pose())
@@ -70,15 +69,63 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
     return Rollouts(torch.stack(poses), torch.stack(alives), ~alive, torch.cat(windows), torch.cat(owners), torch.cat(times))
 
 
-def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: int, seconds: float, control_dt: float, seed: int) -> dict[str, Any]:
-    """Measures a policy; ``env.num_envs`` is a multiple of ``num_latents`` (replicas from different starts).
+def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace, control_dt: float, generator: torch.Generator) -> dict[str, Any]:
+    """Measures of what was done, whatever did it.
+
+    Args:
+        owner: ``[R]`` the latent of each rollout. space: the clips.
 
     Returns:
-        JSON-able measures: ``fall_rate`` (share of rollouts), ``speed_m_s`` and ``turn_rad_s`` (min, mean, max, per_latent), ``style_reward`` (mean, unweighted),
-        ``likeness`` (the same whatever clip was asked for, as a controller's ``style_reward`` is measured), ``retrieval_top1`` (among 16; absent latents: null),
-        ``clip_coverage`` (share of clips that at least a quarter of some latent's seconds are nearest to; a second's clip is the one whose windows are nearest to its
-        windows on average, features scaled by their deviation in the clips), ``clips`` (per clip: covered, the best latent's share, share of all seconds), ``diverged``,
-        ``num_latents``, ``replicas``, ``seconds``, ``seed``.
+        - ``fall_rate``: share of rollouts.
+        - ``clip_coverage``: share of clips that at least a quarter of some latent's seconds are nearest to. A second's clip is the one whose windows are nearest to its windows on
+          average, features scaled by their deviation in the clips (after ASE's figure, which counts nearest clips of whole trajectories).
+        - ``clips``: for each clip: covered, the best latent's share, share of all seconds.
+        - ``speed_m_s``, ``turn_rad_s``: min, mean, max, per_latent.
+        - ``diversity``, ``within_latent``: see `ase.motion_sets.spread`.
+        - ``heldout_disc_accuracy``: see `ase.motion_sets.heldout_disc_accuracy`.
+        - ``frechet_distance``, ``earth_movers_distance``: of poses (last frames of windows) to the clips', every clip as often; the latter over the root of the number of features.
+        - ``latent_map``: for each latent the clip that most of its seconds are nearest to (-1: none).
+    """
+    num_clips = space.num_clips
+    seconds_each = round(1.0 / control_dt)
+    stretches = len(rolled.pose) // seconds_each + 1
+    nearest, segment = space.nearest(rolled.windows, rolled.window_owner * stretches + rolled.window_step // seconds_each)
+    shares = clip_shares(nearest, owner[segment // stretches], num_latents, num_clips)
+    covered = clip_coverage(shares, COVERAGE_SHARE)
+    overall = torch.bincount(nearest, minlength=num_clips) / max(1, len(nearest))
+    agent = space.scaled(rolled.windows)
+    diversity, within = spread(agent, rolled.window_owner, owner)
+    size = min(SET_SIZE, len(agent))
+    picked = torch.randperm(len(agent), generator=generator, device=agent.device)[:size]
+    poses, demo_poses = agent[picked][:, -space.features :], space.draw(size, generator)[:, -space.features :]
+    return {
+        "fall_rate": float(rolled.fell.float().mean()),
+        "clip_coverage": float(covered.float().mean()),
+        "speed_m_s": _per_latent(planar_speed(rolled.pose, rolled.alive, control_dt), owner, num_latents),
+        "turn_rad_s": _per_latent(turn_rate(rolled.pose, rolled.alive, control_dt), owner, num_latents),
+        "diversity": _finite(diversity),
+        "within_latent": _finite(within),
+        "heldout_disc_accuracy": _finite(heldout_disc_accuracy(space.demo, agent, rolled.window_owner, generator)),
+        "frechet_distance": frechet_distance(demo_poses, poses),
+        "earth_movers_distance": earth_movers_distance(demo_poses, poses) / space.features**0.5,
+        "clips": {
+            name: {"covered": bool(covered[k]), "best_share": round(float(shares[:, k].max()), 4), "share": round(float(overall[k]), 4)} for k, name in enumerate(space.names)
+        },
+        "fall_rate_per_latent": [round(float(rolled.fell[owner == k].float().mean()), 4) for k in range(num_latents)],
+        "latent_map": {"nearest": [int(row.argmax()) if row.sum() > 0 else -1 for row in shares]},
+    }
+
+
+@torch.no_grad()
+def evaluate(
+    env: MeasuredEnv, learner: Learner, space: ClipSpace, num_latents: int, seconds: float, control_dt: float, seed: int, watch: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Measures a policy; ``env.num_envs`` is a multiple of ``num_latents`` (replicas from different starts). ``watch`` is called after each control step.
+
+    Returns:
+        JSON-able measures: what `measure` returns; ``style_reward`` (mean, unweighted), ``likeness`` (the same whatever clip was asked for, as a controller's ``style_reward`` is
+        measured); ``retrieval_top1`` (among 16; absent latents: null) and ``latent_cosine`` (mean cosine) of the latent that acted and what the encoder reads from a rollout on
+        average; the latents on a plane, by their two main components, in ``latent_map``; ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
     """
     generator = torch.Generator(env.device).manual_seed(seed)
     z_dim = learner.config.latents.dim
@@ -86,44 +133,37 @@ def evaluate(env: MeasuredEnv, learner: Learner, demos: DemoSet, num_latents: in
     owner = torch.arange(env.num_envs, device=env.device) % num_latents
     latents = learner.draw_latents(num_latents, generator)
     history = learner.style.replay.window[0]
-    rolled = roll_out(env, learner, latents[owner], round(seconds / control_dt), history)
-    window_latent = owner[rolled.window_owner]
-    style, _ = learner.style.rewards(rolled.windows, latents[window_latent])
+    rolled = roll_out(env, learner, latents[owner], round(seconds / control_dt), history, watch)
+    found = measure(rolled, owner, num_latents, space, control_dt, generator)
+    style, _ = learner.style.rewards(rolled.windows, latents[owner[rolled.window_owner]])
+    found |= {"style_reward": float(style.mean()), "likeness": float(learner.style.likeness(rolled.windows).mean()), "retrieval_top1": None, "latent_cosine": None}
+    if z_dim:
+        found |= _recovery(learner, rolled, latents, owner, generator)
+        found["latent_map"]["xy"] = on_a_plane(latents).tolist()
+    return found | {"diverged": env.num_diverged, "num_latents": num_latents, "replicas": env.num_envs // num_latents, "seconds": seconds, "seed": seed}
 
-    demo_windows, demo_clips = demos.all_windows()
-    mean, std = demo_windows.mean((0, 1)), demo_windows.std((0, 1)).clamp_min(1e-3)
-    num_clips = len(demos.clip_names)
-    distances = clip_distances(((rolled.windows - mean) / std).flatten(1), ((demo_windows - mean) / std).flatten(1), demo_clips, num_clips)
-    seconds_each = round(1.0 / control_dt)
-    stretches = len(rolled.pose) // seconds_each + 1
-    nearest, segment = nearest_clips(distances, rolled.window_owner * stretches + rolled.window_step // seconds_each)
-    shares = clip_shares(nearest, owner[segment // stretches], num_latents, num_clips)
-    covered = clip_coverage(shares, COVERAGE_SHARE)
-    overall = torch.bincount(nearest, minlength=num_clips) / max(1, len(nearest))
 
-    retrieval = None
-    if z_dim and num_latents >= RETRIEVAL_CHOICES:
-        encoded = torch.zeros(env.num_envs, z_dim, device=env.device).index_add_(0, rolled.window_owner, learner.style.encode(rolled.windows))
-        seen = torch.bincount(rolled.window_owner, minlength=env.num_envs) > 0
-        retrieval = retrieval_top1(torch.nn.functional.normalize(encoded[seen], dim=-1), latents, owner[seen], RETRIEVAL_CHOICES, generator)
-    return {
-        "fall_rate": float(rolled.fell.float().mean()),
-        "clip_coverage": float(covered.float().mean()),
-        "retrieval_top1": retrieval,
-        "speed_m_s": _per_latent(planar_speed(rolled.pose, rolled.alive, control_dt), owner, num_latents),
-        "turn_rad_s": _per_latent(turn_rate(rolled.pose, rolled.alive, control_dt), owner, num_latents),
-        "style_reward": float(style.mean()),
-        "likeness": float(learner.style.likeness(rolled.windows).mean()),
-        "clips": {
-            name: {"covered": bool(covered[k]), "best_share": round(float(shares[:, k].max()), 4), "share": round(float(overall[k]), 4)} for k, name in enumerate(demos.clip_names)
-        },
-        "fall_rate_per_latent": [round(float(rolled.fell[owner == k].float().mean()), 4) for k in range(num_latents)],
-        "diverged": env.num_diverged,
-        "num_latents": num_latents,
-        "replicas": env.num_envs // num_latents,
-        "seconds": seconds,
-        "seed": seed,
-    }
+def _recovery(learner: Learner, rolled: Rollouts, latents: Tensor, owner: Tensor, generator: torch.Generator) -> dict[str, float]:
+    """How well the latent that acted can be read from what was done, see `evaluate`."""
+    read = torch.zeros(len(owner), latents.shape[1], device=latents.device).index_add_(0, rolled.window_owner, learner.style.encode(rolled.windows))
+    seen = torch.bincount(rolled.window_owner, minlength=len(owner)) > 0
+    read, own = F.normalize(read[seen], dim=-1), owner[seen]
+    found = {"latent_cosine": float((read * latents[own]).sum(-1).mean())}
+    if len(latents) >= RETRIEVAL_CHOICES:
+        found["retrieval_top1"] = retrieval_top1(read, latents, own, RETRIEVAL_CHOICES, generator)
+    return found
+
+
+def on_a_plane(latents: Tensor) -> Tensor:
+    """The two main components of ``latents [L, Z]``, ``[L, 2]``, rounded; zeros beyond the second where ``Z`` or ``L`` is smaller."""
+    centred = latents - latents.mean(0)
+    left, size, _ = torch.linalg.svd(centred, full_matrices=False)
+    flat = (left * size)[:, :2]
+    return F.pad(flat, (0, 2 - flat.shape[1])).mul(1e4).round().div(1e4)
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
 
 
 def _per_latent(x: Tensor, owner: Tensor, num_latents: int) -> dict[str, Any]:

@@ -18,11 +18,11 @@ FADE = 0.2
 class AssistConfig:
     """Attributes:
     lift: share of the body's weight that the strongest help carries at first; 0 for none. Each episode's is uniform between none and the strongest.
-    step: what the strongest loses with every character that stood when its grace ended, and gains with every one that did not.
+    step: what the strongest loses with every character that stood when its grace ended, and gains with every one that did not; of those that had more than half of it.
     """
 
     lift: float = 0.0
-    step: float = 2e-4
+    step: float = 3e-4
 
     def __post_init__(self) -> None:
         if not 0 <= self.lift <= 1 or self.step < 0:
@@ -56,7 +56,8 @@ class Assist:
 
     def judge(self, due: Tensor, stood: Tensor) -> None:
         """Takes note of the characters whose time to get up is over, ``due [N]``, and of which ``stood [N]``; then they are helped no more."""
-        failed, succeeded = (due & ~stood).sum(), (due & stood).sum()
+        counts = due & (2 * self.lift > self.level)
+        failed, succeeded = (counts & ~stood).sum(), (counts & stood).sum()
         self.level = (self.level + self.config.step * (failed - succeeded)).clamp(0.0, self.config.lift)
         self.lift = torch.where(due, 0.0, self.lift)
 

@@ -16,6 +16,7 @@ class Physics(Protocol):
         qpos: ``[N, nq]`` root position, root quaternion ``wxyz``, then joints (a ball joint as a quaternion).
         qvel: ``[N, nv]`` root linear velocity in the world frame, root angular velocity in the root's own frame, then joints.
         force: ``[N, bodies, 6]`` force (N) and torque (N m) from outside on each body of the model, world frame; written by users, held until changed, zero after a restart.
+        effort: ``[N, nv]`` what the actuators do, in the coordinates of ``qvel`` (N, N m); undefined from a restart to the next step.
         touch: ``[N, S]`` the model's sensors, here one a body that may not touch the floor: number of contacts in the last substep; undefined from a restart to the next step.
     """
 
@@ -27,6 +28,7 @@ class Physics(Protocol):
     qvel: Tensor
     touch: Tensor
     force: Tensor
+    effort: Tensor
 
     @property
     def num_overflows(self) -> int:

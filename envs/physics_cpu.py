@@ -23,8 +23,8 @@ class CpuPhysics:
         self.sim_dt = float(model.opt.timestep)
         self._batch = mjbatch.Batch(model, num_envs, num_threads=num_threads)
         self._state = self._batch.bind("state")
-        fields = ("qpos", "qvel", "ctrl", "sensordata", "xfrc_applied")
-        self.qpos, self.qvel, self._ctrl, self.touch, self.force = (torch.from_numpy(self._batch.bind(f, np.float32)) for f in fields)
+        fields = ("qpos", "qvel", "ctrl", "sensordata", "xfrc_applied", "qfrc_actuator")
+        self.qpos, self.qvel, self._ctrl, self.touch, self.force, self.effort = (torch.from_numpy(self._batch.bind(f, np.float32)) for f in fields)
         self._batch.reset()
 
     @property

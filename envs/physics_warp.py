@@ -63,7 +63,7 @@ class WarpPhysics:
             self._data = mjw.make_data(model, nworld=num_envs, nconmax=contacts, njmax=rows)
         data = self._data
         self.qpos, self.qvel, self.touch, self._ctrl = (wp.to_torch(a) for a in (data.qpos, data.qvel, data.sensordata, data.ctrl))
-        self.force = wp.to_torch(data.xfrc_applied)
+        self.force, self.effort = wp.to_torch(data.xfrc_applied), wp.to_torch(data.qfrc_actuator)
         self._warm_start, self._time, self._overflow = wp.to_torch(data.qacc_warmstart), wp.to_torch(data.time), wp.to_torch(data.overflow)
         self._lost = torch.zeros((), dtype=torch.long, device=self.device)
         self._rest = torch.from_numpy(model.qpos0).to(self.qpos)

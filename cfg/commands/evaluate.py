@@ -12,19 +12,26 @@ import tyro
 from rich.console import Console
 
 from ase.by_clip import play_clips
+from ase.clip_space import ClipSpace
+from ase.confidence import over_seeds as skills_over_seeds
+from ase.convergence import verdict
 from ase.evaluate import evaluate
 from ase.evaluate_task import over_seeds, play_episodes
 from ase.learner import Learner
 from ase.report import measures_table, task_table
 from ase.robustness import Riser, fall_trial, knock_trial
 from ase.run_folder import CONTROLLER
+from ase.transitions import measure_transitions
 from cfg.cli import parse
 from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
+from cfg.page import learning_curves
 from cfg.wiring import load_policy, load_skills, load_world, make_env, write_json
+from envs.assist import AssistConfig
 from envs.character import Character, load_character
 from envs.demos import DemoWindows
 from envs.pushes import PushConfig
+from envs.quality import QualityRecorder
 from envs.resets import StartMix
 from envs.throws import ThrowConfig
 from motions.library import MotionLibrary
@@ -41,11 +48,12 @@ class EvaluateArgs:
     Attributes:
         run: folder that pretrain or train-task wrote, or one that the suite ships.
         json: file that receives the measures.
-        latents: skills: how many. replicas: skills: rollouts of each from different starts.
+        html: skills: file that receives them as a page to look at.
+        latents: skills: how many. replicas: skills: rollouts of each from different starts. transitions: skills: rollouts in which the latent changes once.
         pushes: skills: how many characters are pushed once, at 500 to 1,000 N for half a second. throws: skills: how many have a box of 5 kg thrown at them,
             at 5 to 10 m/s. falls: skills: how many start lying on the floor.
         seconds: length of a rollout; a controller's episodes are as long as in training.
-        episodes: controller: how many for each seed. seeds: controller: how many seeds.
+        episodes: controller: how many for each seed. seeds: how many, each with latents, starts and targets of its own.
         seed: of latents, starts and targets; the first one of several.
         clips_dir: folder of the clips, if not the run's.
         device, physics: as in pretrain.
@@ -53,8 +61,10 @@ class EvaluateArgs:
 
     run: tyro.conf.Positional[Path]
     json: Path | None = None
+    html: Path | None = None
     latents: int = 128
     replicas: int = 4
+    transitions: int = 2048
     pushes: int = 0
     throws: int = 0
     falls: int = 0
@@ -87,24 +97,32 @@ def main(args: Sequence[str]) -> None:
 
 
 def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
-    """See `ase.evaluate.evaluate`."""
+    """See `ase.evaluate.evaluate`, `ase.transitions`, `envs.quality`, `ase.by_clip`, `ase.robustness`, `ase.convergence`; over seeds as in `ase.confidence`."""
     config, tree = load_skills(given.run, given.clips_dir)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
     start = replace(config.env.start, fallen=0.0, recovery=0.0)
-    settings = replace(config.env, num_envs=given.latents * given.replicas, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1)
+    settings = replace(config.env, num_envs=given.latents * given.replicas, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1, assist=AssistConfig())
     env = make_env(config, character, library, given.seed, settings)
     learner = load_policy(config, tree, env, given.run)
-    demos = DemoWindows(library, env.layout, settings.control_dt, settings.history)
-    measures = evaluate(env, learner, demos, given.latents, given.seconds, settings.control_dt, given.seed)
+    space, dt = ClipSpace(DemoWindows(library, env.layout, settings.control_dt, settings.history)), settings.control_dt
+    found = []
+    for seed in range(given.seed, given.seed + given.seeds):
+        env.reseed(seed)
+        recorder = QualityRecorder(env)
+        measures = evaluate(env, learner, space, given.latents, given.seconds, dt, seed, recorder) | recorder.measures()
+        if config.train.latents.dim and given.transitions:
+            measures |= measure_transitions(env, learner, space, given.transitions, dt, torch.Generator(env.device).manual_seed(seed))
+        found.append(measures | robustness(given, seed, config, character, library, learner))
+    measures = skills_over_seeds(found)
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
     if learner.anchors is not None:
         each = make_env(config, character, library, given.seed, replace(settings, num_envs=BY_CLIP * library.num_clips, episode_length_s=BY_CLIP_S + 1))
-        measures["clip_latents"] = play_clips(each, learner, library, BY_CLIP_S, settings.control_dt, given.seed)
-    return measures | robustness(given, config, character, library, learner)
+        measures["clip_latents"] = play_clips(each, learner, library, BY_CLIP_S, dt, given.seed)
+    return measures | {"convergence": verdict(learning_curves(given.run), measures["clips"])}
 
 
-def robustness(given: EvaluateArgs, config: RunConfig, character: Character, library: MotionLibrary, learner: Learner) -> dict[str, Any]:
+def robustness(given: EvaluateArgs, seed: int, config: RunConfig, character: Character, library: MotionLibrary, learner: Learner) -> dict[str, Any]:
     """See `ase.robustness`; every character acts under a random latent of its own, and under one that fits how it lies once it has fallen, if the skills can get up."""
     found: dict[str, Any] = {}
     for count, kind in ((given.pushes, "push"), (given.throws, "throw"), (given.falls, "fall")):
@@ -112,11 +130,11 @@ def robustness(given: EvaluateArgs, config: RunConfig, character: Character, lib
             continue
         start = StartMix(clip=0, default=0, fallen=1, grace_s=0.0) if kind == "fall" else StartMix(clip=0, default=1)
         push, throw = PushConfig(every_s=NEVER_S if kind == "push" else 0.0), ThrowConfig(every_s=NEVER_S if kind == "throw" else 0.0)
-        settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0)
+        settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0, assist=AssistConfig())
         world = load_character(settings.character, settings.sim_dt, prop=throw.prop) if kind == "throw" else character
-        env = make_env(config, world, library, given.seed, settings)
-        z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(given.seed))
-        act = Riser(env, learner, z, given.seed)
+        env = make_env(config, world, library, seed, settings)
+        z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(seed))
+        act = Riser(env, learner, z, seed)
         if kind == "fall":
             found |= fall_trial(env, act, AFTER_S, settings.control_dt)
         else:

@@ -12,16 +12,17 @@ from envs.tasks.base import Task, TaskConfig, facing, in_heading
 from motions.skeleton import CharacterState
 
 NEAR_M = 0.5  # at the target: nothing else is asked for; also success
-SPEED_M_S = 1.0  # on the way to it
 
 
 @dataclass(frozen=True)
 class LocationConfig(TaskConfig):
     """Attributes:
     reach_m: targets are uniform in a square of this half width around the character.
+    speed_m_s: on the way to it; faster is as good.
     """
 
     reach_m: float = 10.0
+    speed_m_s: float = 1.0
 
 
 def approach(velocity: Tensor, toward: Tensor, speed_m_s: float) -> Tensor:
@@ -30,7 +31,7 @@ def approach(velocity: Tensor, toward: Tensor, speed_m_s: float) -> Tensor:
     return torch.where(along > 0, torch.exp(-4 * (speed_m_s - along).clamp_min(0.0).square()), 0.0)
 
 
-def location_reward(pos: Tensor, velocity: Tensor, faces: Tensor, target: Tensor) -> Tensor:
+def location_reward(pos: Tensor, velocity: Tensor, faces: Tensor, target: Tensor, speed_m_s: float) -> Tensor:
     """``0.5 exp(-0.5 d²) + 0.4 approach + 0.1 max(0, f · t)`` with distance ``d`` and direction ``t`` to the target (ASE's location task), ``[N]``.
 
     The last two terms are at their maximum within 0.5 m. All ``[N, 2]``: root ``pos`` (m) and ``velocity`` (m/s), unit ``faces``, ``target`` (m); world frame.
@@ -39,7 +40,7 @@ def location_reward(pos: Tensor, velocity: Tensor, faces: Tensor, target: Tensor
     distance = gap.norm(dim=-1)
     toward = gap / distance.clamp_min(1e-6).unsqueeze(-1)
     near = distance < NEAR_M
-    moving = torch.where(near, 1.0, approach(velocity, toward, SPEED_M_S))
+    moving = torch.where(near, 1.0, approach(velocity, toward, speed_m_s))
     looking = torch.where(near, 1.0, (faces * toward).sum(-1).clamp_min(0.0))
     return 0.5 * torch.exp(-0.5 * distance.square()) + 0.4 * moving + 0.1 * looking
 
@@ -55,8 +56,8 @@ class Location(Task):
     mirror_signs = (1.0, -1.0)
 
     def __init__(self, config: LocationConfig, num_envs: int, control_dt: float, generator: torch.Generator):
-        if config.reach_m <= 0:
-            raise ValueError(f"task location: reach_m: got {config.reach_m:g}; expected more than 0")
+        if config.reach_m <= 0 or config.speed_m_s <= 0:
+            raise ValueError(f"task location: got reach_m {config.reach_m:g}, speed_m_s {config.speed_m_s:g}; expected more than 0")
         super().__init__(config, num_envs, control_dt, generator)
         self.config = config
         self.target = torch.zeros(num_envs, 2, device=self.device)
@@ -69,7 +70,7 @@ class Location(Task):
         return in_heading(state, self.target - state.root_pos[:, :2])
 
     def reward(self, state: CharacterState) -> Tensor:
-        return location_reward(state.root_pos[:, :2], state.root_lin_vel[:, :2], facing(state), self.target)
+        return location_reward(state.root_pos[:, :2], state.root_lin_vel[:, :2], facing(state), self.target, self.config.speed_m_s)
 
     def success(self, state: CharacterState) -> Tensor:
         return (self.target - state.root_pos[:, :2]).norm(dim=-1) < NEAR_M

@@ -81,11 +81,12 @@ def test_approach_rewards_the_speed_toward_the_target():
 
 def test_location_reward():
     here, far = torch.zeros(1, 2), torch.tensor([[2.0, 0.0]])
-    assert location_reward(here, X, X, far).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.5)
-    assert location_reward(here, 0.5 * X, Y, far).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.4 * math.exp(-1.0))
-    assert location_reward(here, -X, -X, far).item() == pytest.approx(0.5 * math.exp(-2.0))
-    assert location_reward(here, here, -X, 0.4 * X).item() == pytest.approx(0.5 * math.exp(-0.08) + 0.5), "near the target all that counts is to be there"
-    assert location_reward(here, here, -X, 0.6 * X).item() == pytest.approx(0.5 * math.exp(-0.18)), "0.5 m is a distance, not its square"
+    assert location_reward(here, X, X, far, 1.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.5)
+    assert location_reward(here, 0.5 * X, Y, far, 1.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.4 * math.exp(-1.0))
+    assert location_reward(here, X, Y, far, 2.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.4 * math.exp(-4.0)), "slower than it should"
+    assert location_reward(here, -X, -X, far, 1.0).item() == pytest.approx(0.5 * math.exp(-2.0))
+    assert location_reward(here, here, -X, 0.4 * X, 1.0).item() == pytest.approx(0.5 * math.exp(-0.08) + 0.5), "near the target all that counts is to be there"
+    assert location_reward(here, here, -X, 0.6 * X, 1.0).item() == pytest.approx(0.5 * math.exp(-0.18)), "0.5 m is a distance, not its square"
 
 
 def test_reach_reward():
@@ -252,7 +253,7 @@ def test_bad_settings_are_one_line(character):
     cases = [
         ("heading", {"min_hold_s": 2.0, "max_hold_s": 1.0}, "task heading: min_hold_s: got 2 with max_hold_s 1; expected 0 < min_hold_s <= max_hold_s"),
         ("heading", {"min_speed_m_s": 2.0, "max_speed_m_s": 1.0}, "task heading: min_speed_m_s: got 2 with max_speed_m_s 1; expected 0 <= min <= max"),
-        ("location", {"reach_m": 0.0}, "task location: reach_m: got 0; expected more than 0"),
+        ("location", {"reach_m": 0.0}, "task location: got reach_m 0, speed_m_s 1; expected more than 0"),
         ("reach", {"min_height_m": -1.0}, r"task reach: got reach_m 1, heights -1 to 2; expected reach_m > 0 and 0 <= min_height_m <= max_height_m"),
         ("reach", {"body": "tail"}, "task reach: body: got tail; expected one of the character's. Available: pelvis, torso"),
     ]
