@@ -13,6 +13,9 @@ from torch import Tensor
 from ase.metrics import clip_distances, nearest_clips
 
 
+EVERY = 2  # of the clips' windows, which start four times a control step
+
+
 class DemoSet(Protocol):
     """See `envs.demos.DemoWindows`."""
 
@@ -27,7 +30,7 @@ class ClipSpace:
     """
 
     def __init__(self, demos: DemoSet):
-        windows, self.demo_clips = demos.all_windows()
+        windows, self.demo_clips = (part[::EVERY] for part in demos.all_windows())
         self.names = demos.clip_names
         self._mean, self._std = windows.mean((0, 1)), windows.std((0, 1)).clamp_min(1e-3)
         self.demo = self.scaled(windows)

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+import torch
 from scipy.stats import t
+
+from ase.transitions import transition_coverage
 
 LEVEL = 0.95
 ENDS: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max, "mean": fmean}
@@ -18,7 +21,7 @@ def over_seeds(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One dictionary of measures from those of each seed.
 
     Numbers become their mean, and in ``confidence`` stands half the width of their 95 % confidence interval (Student's t) where there are two seeds or more. Dictionaries of a mean,
-    a minimum or a maximum are merged likewise, and so are clips' shares (``covered``: by at least half of the seeds); counts of transitions are added up. Anything else is that of
+    a minimum or a maximum are merged likewise, and so are clips' shares (``covered``: by at least half of the seeds); counts of transitions are added up, and their coverage is that of the sum. Anything else is that of
     the first seed. ``diverged`` is the sum, ``seeds`` how many there are.
     """
     merged: dict[str, Any] = {}
@@ -29,9 +32,8 @@ def over_seeds(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if values and isinstance(first, int | float) and key not in COUNTS and len(values) > 1:
             confidence[key] = round(half_width(values), 4)
     if "transitions" in merged:
-        counts = merged["transitions"]["counts"]
-        pairs = [n > 0 for i, row in enumerate(counts) for j, n in enumerate(row) if i != j]
-        merged["transition_coverage_all_seeds"] = fmean(pairs) if pairs else 1.0
+        merged["transition_coverage"] = transition_coverage(torch.tensor(merged["transitions"]["counts"]))
+        confidence.pop("transition_coverage", None)
     return merged | {"seeds": len(parts), "confidence": confidence}
 
 

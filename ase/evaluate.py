@@ -21,7 +21,7 @@ from ase.motion_sets import earth_movers_distance, frechet_distance, heldout_dis
 from ase.rollout import Env
 
 COVERAGE_SHARE = 0.25  # a latent plays a clip if at least this share of its seconds is nearest to it
-WINDOW_EVERY = 3  # control steps between the windows that are judged
+WINDOW_EVERY = 5  # control steps between the windows that are judged
 RETRIEVAL_CHOICES = 16
 SET_SIZE = 1024  # members of the sets that are compared as sets
 

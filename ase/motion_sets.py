@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 HELD_OUT = 0.5  # share of both sets that a discriminator after the fact is not shown
-STEPS, BATCH, LR, HIDDEN = 600, 512, 1e-3, 256
+STEPS, BATCH, LR, HIDDEN = 500, 256, 1e-3, 256
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

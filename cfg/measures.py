@@ -55,8 +55,13 @@ MEASURES = (
     Measure("success_rate", "targets met", "share of targets that the character was at when their time ended", HIGH, PERCENT),
     Measure("fall_rate", "falls", "share of rollouts or episodes that end in a fall", LOW, PERCENT),
     Measure("clip_coverage", "clip coverage", "share of clips that fill at least a quarter of some latent's seconds", HIGH, PERCENT),
-    Measure("transition_coverage", "transition coverage", "share of the ordered pairs of different clips that followed each other when the latent changed", HIGH, PERCENT),
-    Measure("transition_coverage_all_seeds", "transition coverage, all seeds", "the same of all seeds' rollouts together", HIGH, PERCENT),
+    Measure(
+        "transition_coverage",
+        "transition coverage",
+        "share of the ordered pairs of different clips that followed each other when the latent changed, over all seeds",
+        HIGH,
+        PERCENT,
+    ),
     Measure("transition_fall_rate", "falls in transitions", "share of rollouts with a change of latent that end in a fall", LOW, PERCENT),
     Measure("style_reward", "style reward", "how much like the clips it is asked for, by the run's own discriminator", HIGH),
     Measure("likeness", "likeness", "the same whatever clip was asked for", HIGH),
@@ -132,7 +137,7 @@ def compare(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
 def best_of(values: Sequence[float | None], shown: Sequence[str | None], better: str) -> frozenset[int]:
     """Indices of the best of ``values``; those that are shown alike are equally good. None where nothing is better, or all are as good."""
     known = [k for k, value in enumerate(values) if value is not None]
-    if not better or len(known) < 2:
+    if not better or not known:
         return frozenset()
     badness = {HIGH: lambda v: -v, LOW: lambda v: v, ONE: lambda v: abs(v - 1.0)}[better]
     top = min(known, key=lambda k: badness(values[k]))

@@ -82,7 +82,7 @@ def learning_curves(run: Path) -> dict[str, tuple[list[int], list[float]]]:
     an earlier point, what came after that point before is left out."""
     if not any(run.glob("events.out.tfevents.*")):
         return {}
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 1, "tensors": 1, "histograms": 1, "distributions": 1, "audio": 1}, purge_orphaned_data=False)
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 1, "tensors": 1, "histograms": 1, "distributions": 1, "audio": 1})
     events.Reload()
     return {key: _unbroken((e.step, e.value) for e in events.Scalars(key)) for key in CURVES if key in events.Tags()["scalars"]}
 

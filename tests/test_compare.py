@@ -21,7 +21,7 @@ BETTER = {"fall_rate": 0.01, "clip_coverage": 0.9, "style_reward": 0.7, "jerk_ra
 TASK = {"normalized_return": {"mean": 0.85, "std": 0.006, "each": [0.85]}, "fall_rate": {"mean": 0.01, "std": 0.0, "each": [0.01]}, "task": "heading", "from_scratch": False}
 OTHER = {"normalized_return": {"mean": 0.75, "std": 0.01, "each": [0.75]}, "fall_rate": {"mean": 0.0, "std": 0.0, "each": [0.0]}, "task": "heading", "from_scratch": True}
 
-HIGHS = "normalized_return success_rate clip_coverage transition_coverage transition_coverage_all_seeds style_reward likeness retrieval_top1 latent_cosine diversity push_survival"
+HIGHS = "normalized_return success_rate clip_coverage transition_coverage style_reward likeness retrieval_top1 latent_cosine diversity push_survival"
 HIGHS += " throw_survival fallen_recovery"
 LOWS = "fall_rate transition_fall_rate heldout_disc_accuracy frechet_distance earth_movers_distance within_latent foot_skate_m_s foot_skate_ratio limit_pressing diverged"
 LOWS += " push_recovery_time_s throw_recovery_time_s fallen_recovery_time_s"
@@ -51,6 +51,7 @@ def test_values_that_are_shown_alike_are_equally_good():
     assert best_of([0.9001, 0.9002, 0.8], ["0.90", "0.90", "0.80"], HIGH) == {0, 1}
     assert best_of([0.9001, 0.9002], ["0.90", "0.90"], HIGH) == set()
     assert best_of([0.9, None], ["0.90", None], HIGH) == set(), "with nothing to compare nothing is best"
+    assert best_of([None, None], [None, None], LOW) == set()
 
 
 def test_every_measure_is_known_once_and_the_right_way_round():
@@ -85,11 +86,17 @@ def test_words_are_shown():
 
 
 def test_the_best_is_bold_in_the_table():
-    found = bold(["[red]a", "b"], [SKILLS, BETTER])
+    found = bold(["a", "b"], [SKILLS, BETTER])
     assert found["falls"] == ["1.0%"]
     assert found["clip coverage"] == ["90.0%"]
     assert found["jerk by that of the clips"] == ["0.90"]
     assert found["style reward"] == found["mean speed, m/s"] == []
+
+
+def test_names_of_runs_are_no_markup():
+    out = io.StringIO()
+    Console(file=out, width=80).print(comparison_table(["[red]a", "b"], compare([SKILLS, BETTER])))
+    assert "[red]a" in out.getvalue()
 
 
 def test_controllers_of_one_task_are_compared_and_of_two_are_not():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 import tyro
+from PIL import Image
 from rich.console import Console
 
 from ase.by_clip import play_clips
@@ -25,19 +27,22 @@ from ase.transitions import measure_transitions
 from cfg.cli import parse
 from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
-from cfg.page import learning_curves
-from cfg.wiring import load_policy, load_skills, load_world, make_env, write_json
+from cfg.page import learning_curves, skills_page
+from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents, write_json
 from envs.assist import AssistConfig
 from envs.character import Character, load_character
 from envs.demos import DemoWindows
+from envs.film import motion_strip
 from envs.pushes import PushConfig
 from envs.quality import QualityRecorder
+from envs.render import make_renderer
 from envs.resets import StartMix
 from envs.throws import ThrowConfig
 from motions.library import MotionLibrary
 
 BY_CLIP, BY_CLIP_S = 16, 5.0  # characters that play each clip with its own latents, and for how long
 BEFORE_S, AFTER_S = 3.0, 5.0  # before a push or throw; a pushed or fallen character has the latter to get to its feet
+RANDOM_SHOWN, SHOWN_S, SHOWN_SIZE, SHOWN_FRAMES = 6, 5.0, 160, 8  # the page's pictures: latents, seconds (the second half is seen), pixels, frames
 NEVER_S = 3600.0  # pushes and throws come when they are asked for
 
 
@@ -64,7 +69,7 @@ class EvaluateArgs:
     html: Path | None = None
     latents: int = 128
     replicas: int = 4
-    transitions: int = 2048
+    transitions: int = 1024
     pushes: int = 0
     throws: int = 0
     falls: int = 0
@@ -85,6 +90,10 @@ def main(args: Sequence[str]) -> None:
     trials = given.pushes, given.throws, given.falls
     if min(trials) < 0 or (any(trials) and (given.run / CONTROLLER).is_file()):
         raise ValueError(f"run.py evaluate: --pushes, --throws, --falls: got {', '.join(map(str, trials))}; expected numbers of trials of skills, not of a task controller")
+    if given.transitions < 0:
+        raise ValueError(f"run.py evaluate: --transitions: got {given.transitions}; expected at least 0")
+    if given.html and (given.run / CONTROLLER).is_file():
+        raise ValueError(f"run.py evaluate: --html: got task controller {given.run}; expected skills (for controllers: run.py compare RUN RUN --html FILE)")
     if (given.run / CONTROLLER).is_file():
         measures = evaluate_controller(given)
         table = task_table(measures, str(given.run))
@@ -93,6 +102,8 @@ def main(args: Sequence[str]) -> None:
         table = measures_table(measures, str(given.run))
     if given.json:
         write_json(given.json, measures)
+    if given.html:
+        print(f"wrote {skills_page(given.html, str(given.run), measures, learning_curves(given.run), thumbnails(given))}")
     Console().print(table)
 
 
@@ -120,6 +131,26 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
         each = make_env(config, character, library, given.seed, replace(settings, num_envs=BY_CLIP * library.num_clips, episode_length_s=BY_CLIP_S + 1))
         measures["clip_latents"] = play_clips(each, learner, library, BY_CLIP_S, dt, given.seed)
     return measures | {"convergence": verdict(learning_curves(given.run), measures["clips"])}
+
+
+def thumbnails(given: EvaluateArgs) -> dict[str, bytes]:
+    """A strip of pictures of each clip's own latent, mirror images left out, or of six random latents where clips have none: PNG files by name."""
+    config, tree = load_skills(given.run, given.clips_dir)
+    config = replace(config, device="cpu", physics="cpu")  # a few characters
+    character, library = load_world(config)
+    learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
+    names = [name for name, mirrored in zip(library.names, library.mirrored.tolist(), strict=True) if mirrored < 0 or not name.endswith("_mirror")]
+    named = latents_of(names, learner, library, given.run) if learner.anchors is not None else random_latents(learner, RANDOM_SHOWN, given.seed)
+    recording, captions, _ = act_out(config, character, library, learner, named, SHOWN_S, given.seed)
+    renderer = make_renderer(character, SHOWN_SIZE, SHOWN_SIZE)
+    first = len(recording.qpos) // 2
+    found = {}
+    for name, motion, caption in zip(named, recording.motions, captions, strict=True):
+        out = io.BytesIO()
+        Image.fromarray(motion_strip(renderer, motion[first:], SHOWN_FRAMES, recording.fps, caption)).save(out, "PNG")
+        found[name] = out.getvalue()
+    renderer.close()
+    return found
 
 
 def robustness(given: EvaluateArgs, seed: int, config: RunConfig, character: Character, library: MotionLibrary, learner: Learner) -> dict[str, Any]:

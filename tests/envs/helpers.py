@@ -73,7 +73,7 @@ class ScriptedPhysics:
         self.model, self.num_envs, self.device, self.sim_dt = character.model, num_envs, torch.device("cpu"), 1 / 120
         self.qpos, self.qvel = torch.zeros(num_envs, self.model.nq), torch.zeros(num_envs, self.model.nv)
         self.touch = torch.zeros(num_envs, len(character.fall_bodies))
-        self.force = torch.zeros(num_envs, self.model.nbody, 6)
+        self.force, self.effort = torch.zeros(num_envs, self.model.nbody, 6), torch.zeros(num_envs, self.model.nv)
         self.steps: list[tuple[Tensor, int]] = []
 
     def set_state(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
