@@ -22,6 +22,7 @@ COMMANDS = {
     "train-task": "train a controller that solves a task with trained skills",
     "evaluate": "measure the skills of a run",
     "compare": "measures of several runs side by side",
+    "skill": "find the latent that plays a clip best, and name it",
     "render": "video or strip of a run's skills",
     "play": "steer a character live with the arrow keys",
     "bench": "speed of environment and training on this machine",

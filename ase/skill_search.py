@@ -111,9 +111,7 @@ def held_score(distance: Tensor, alive: Tensor, skip: int) -> Tensor:
 
 
 @torch.no_grad()
-def play(
-    env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip_id: int, times_s: Tensor, steps: int, distance: Callable[[Tensor], Tensor], skip: int
-) -> Played:
+def play(env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip_id: int, times_s: Tensor, steps: int, distance: Callable[[Tensor], Tensor], skip: int) -> Played:
     """Starts ``S`` characters for each of ``z [L, Z]`` at ``times_s [S]`` of the clip and holds the latent for ``steps`` control steps; the first ``skip`` do not count.
 
     Args:
@@ -136,9 +134,7 @@ def play(
     return Played(held_score(torch.stack(distances), torch.stack(alives), skip).view(count, starts), ~alive.view(count, starts))
 
 
-def search(
-    play: Callable[[Tensor], Played], known: dict[str, Tensor], draw: Callable[[int], Tensor], config: SearchConfig, generator: torch.Generator
-) -> Found:
+def search(play: Callable[[Tensor], Played], known: dict[str, Tensor], draw: Callable[[int], Tensor], config: SearchConfig, generator: torch.Generator) -> Found:
     """Finds the latent of the lowest score.
 
     Candidates are the ``known [Z]``, latents near them and random ones; the best few of each round stay and are tried again, on the starts of the next. At last the best few and the

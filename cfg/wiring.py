@@ -18,6 +18,7 @@ from ase.run_folder import SKILLS
 from ase.symmetry import Mirror
 from cfg.load import closest, from_dict
 from cfg.schema import RunConfig
+from cfg.skill_book import load_book
 from envs.character import Character, load_character
 from envs.engines import choose_device, make_physics, share_of_cores
 from envs.humanoid import EnvConfig, HumanoidEnv
@@ -125,19 +126,23 @@ def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.T
     return {f"latent {k}": latent for k, latent in enumerate(z)}
 
 
-def latents_of(clips: Sequence[str], learner: Learner, library: MotionLibrary, run: Path) -> dict[str, torch.Tensor]:
-    """The latent at the centre of each clip's cell, by the clip's name; of all clips for the one name ``all``.
+def latents_of(names: Sequence[str], learner: Learner, library: MotionLibrary, run: Path) -> dict[str, torch.Tensor]:
+    """Latents by name: of the run's skill book, or the centre of the cell of the clip of that name; of all clips for the one name ``all``.
 
     Raises:
-        ValueError: a name that is not among the run's clips, or a run whose clips have no latents of their own.
+        ValueError: a name that is neither in the book nor among the run's clips, or clips that have no latents of their own.
     """
-    if learner.anchors is None:
-        raise ValueError(f"run {run}: its clips have no latents of their own; expected skills trained with --train.latents.clip-share, such as preset locomotion")
-    names = library.names if list(clips) == ["all"] else tuple(clips)
-    for name in names:
-        if name not in library.names:
-            raise ValueError(f"clip {name}: not in run {run}.{closest(name, library.names)} Available: all, {', '.join(library.names)}")
-    return {name: learner.anchors.points[library.names.index(name)] for name in names}
+    cells = dict(zip(library.names, learner.anchors.points, strict=True)) if learner.anchors is not None else {}
+    named = cells | load_book(run, learner.config.latents.dim)
+    if not named:
+        raise ValueError(
+            f"run {run}: its clips have no latents of their own; expected skills trained with --train.latents.clip-share, such as preset locomotion, or found by run.py skill"
+        )
+    wanted = list(cells or named) if list(names) == ["all"] else names
+    for name in wanted:
+        if name not in named:
+            raise ValueError(f"skill {name}: not in run {run}.{closest(name, named)} Available: all, {', '.join(named)}")
+    return {name: named[name].to(learner.device) for name in wanted}
 
 
 def act_out(

@@ -94,4 +94,3 @@ def clip_motions(library: MotionLibrary, dt: float) -> list[CharacterState]:
         times = dt * torch.arange(int(duration / dt) + 1, device=library.device)
         motions.append(library.state_at(torch.full((len(times),), k, device=library.device), times))
     return motions
-

@@ -55,6 +55,15 @@ LIBRARY = "tests/motions/test_library.py"
 PRACTICE = "tests/ase/test_practice.py"
 SMOOTH = "tests/motions/test_smooth.py"
 BY_CLIP = "tests/ase/test_by_clip.py"
+ASSIST = "tests/envs/test_assist.py"
+QUALITY = "tests/envs/test_quality.py"
+SETS = "tests/ase/test_motion_sets.py"
+TRANSITIONS = "tests/ase/test_transitions.py"
+EVALUATE = "tests/ase/test_evaluate.py"
+CONVERGENCE = "tests/ase/test_convergence.py"
+CONFIDENCE = "tests/ase/test_confidence.py"
+COMPARE = "tests/test_compare.py"
+PAGE = "tests/test_page.py"
 BVH = "tests/motions/test_bvh.py"
 ASFAMC = "tests/motions/test_asfamc.py"
 GLTF = "tests/motions/test_gltf.py"
@@ -422,4 +431,36 @@ MUTATIONS = [
     Mutation("envs/cmu_amc.py", "quat_mul(quat[1:], quat_conj(quat[:1]))", "quat_mul(quat_conj(quat[:1]), quat[1:])", CMU_AMC),
     Mutation("envs/cmu_amc.py", "torch.from_numpy(qpos[:, 3:7])), quat_conj(AXES))", "torch.from_numpy(qpos[:, 3:7])), AXES)", CMU_AMC),
     Mutation("envs/cmu_amc.py", "quat_mul(quat_conj(world[:, max(above, 0)]), world[:, k])", "quat_mul(world[:, k], quat_conj(world[:, max(above, 0)]))", CMU_AMC),
+    Mutation("envs/assist.py", "torch.where(fallen, self.level * draw, 0.0)", "torch.where(fallen, 0.0, self.level * draw)", ASSIST),
+    Mutation("envs/assist.py", "(UPRIGHT - root_height_m / self.standing_m)", "(root_height_m / self.standing_m - UPRIGHT)", ASSIST),
+    Mutation("envs/assist.py", "(failed - succeeded)", "(succeeded - failed)", ASSIST),
+    Mutation("envs/assist.py", "2 * self.lift > self.level", "2 * self.lift > 0", ASSIST),
+    Mutation("envs/assist.py", "torch.where(due, 0.0, self.lift)", "self.lift", ASSIST),
+    Mutation("envs/humanoid.py", "self.assist.begin(ids, starts.clip == FALLEN)", "self.assist.begin(ids, starts.clip != FALLEN)", ASSIST),
+    Mutation("envs/humanoid.py", "(self.grace_steps == 0) & (self.start_clip == FALLEN)", "(self.grace_steps == 0)", ASSIST),
+    Mutation("envs/humanoid.py", "self.config.rise_weight * rise_reward(", "rise_reward(", FALLS),
+    Mutation("envs/quality.py", "torch.diff(points, n=3, dim=0) / dt**3", "torch.diff(points, n=2, dim=0) / dt**3", QUALITY),
+    Mutation("envs/quality.py", "(low + NEAR_LIMIT, high - NEAR_LIMIT)", "(low - NEAR_LIMIT, high + NEAR_LIMIT)", QUALITY),
+    Mutation("envs/quality.py", "(effort * rate).clamp_min(0.0)", "(effort * rate).abs()", QUALITY),
+    Mutation("envs/quality.py", "self.whole &= ~env.fallen", "self.whole &= env.fallen", QUALITY),
+    Mutation("ase/motion_sets.py", "- 2 * cross", "- cross", SETS),
+    Mutation("ase/motion_sets.py", "(a.mean(0) - b.mean(0)).square()", "(a.mean(0) + b.mean(0)).square()", SETS),
+    Mutation("ase/motion_sets.py", "cost[linear_sum_assignment(cost)]", "cost[linear_sum_assignment(-cost)]", SETS),
+    Mutation("ase/motion_sets.py", "softplus(-logits[0]).mean() + nn.functional.softplus(logits[1])", "softplus(logits[0]).mean() + nn.functional.softplus(-logits[1])", SETS),
+    Mutation("ase/motion_sets.py", "agent_seen = rollout_seen[agent_owner]", "agent_seen = rollout_seen[torch.arange(len(agent_owner)) % len(rollout_seen)]", SETS),
+    Mutation("ase/motion_sets.py", "distance[~same].mean()", "distance[same].mean()", SETS),
+    Mutation("ase/transitions.py", "before * num_clips + after", "after * num_clips + before", TRANSITIONS),
+    Mutation("ase/transitions.py", "pairs = ~torch.eye", "pairs = torch.eye", TRANSITIONS),
+    Mutation("ase/transitions.py", "halves[0][alive], halves[1][alive]", "halves[0], halves[1]", TRANSITIONS),
+    Mutation("ase/transitions.py", "t >= steps - look", "t < look", TRANSITIONS),
+    Mutation("ase/clip_space.py", "1.0 / torch.bincount", "torch.bincount", TRANSITIONS),
+    Mutation("ase/clip_space.py", "(windows - self._mean) / self._std", "(windows + self._mean) / self._std", EVALUATE),
+    Mutation("ase/convergence.py", "change = fmean(late) - fmean(early)", "change = fmean(early) - fmean(late)", CONVERGENCE),
+    Mutation("ase/convergence.py", "len(played) < COLLAPSED * len(clips)", "len(played) > COLLAPSED * len(clips)", CONVERGENCE),
+    Mutation("ase/convergence.py", "max(gains.values()) > 0", "max(gains.values()) < 0", CONVERGENCE),
+    Mutation("ase/confidence.py", "0.5 + LEVEL / 2", "LEVEL", CONFIDENCE),
+    Mutation("ase/confidence.py", "/ math.sqrt(len(values))", "", CONFIDENCE),
+    Mutation("ase/confidence.py", "2 * sum(clip", "sum(clip", CONFIDENCE),
+    Mutation("cfg/measures.py", "HIGH: lambda v: -v", "HIGH: lambda v: v", COMPARE),
+    Mutation("cfg/figures.py", "table.sum(1, keepdims=True)", "table.sum(0, keepdims=True)", PAGE),
 ]

@@ -300,7 +300,7 @@ def test_render_shows_the_latents_of_named_clips(with_cells: Path, trained: Path
     command = ["--strip", str(tmp_path / "a.png"), "--seconds", "0.5", "--size", "64", "--skills"]
     for names in (["all"], ["walk", "walk"]):
         assert run.main(["render", str(with_cells), *command, *names]) == 0
-    assert f"clip wlk: not in run {with_cells}. Closest: walk. Available: all, walk" in error_line(capsys, "render", str(with_cells), *command, "wlk")
+    assert f"skill wlk: not in run {with_cells}. Closest: walk. Available: all, walk" in error_line(capsys, "render", str(with_cells), *command, "wlk")
     assert f"run {trained}: its clips have no latents of their own; expected skills trained with" in error_line(capsys, "render", str(trained), *command, "walk")
 
 

@@ -161,7 +161,9 @@ def robustness(given: EvaluateArgs, seed: int, config: RunConfig, character: Cha
             continue
         start = StartMix(clip=0, default=0, fallen=1, grace_s=0.0) if kind == "fall" else StartMix(clip=0, default=1)
         push, throw = PushConfig(every_s=NEVER_S if kind == "push" else 0.0), ThrowConfig(every_s=NEVER_S if kind == "throw" else 0.0)
-        settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0, assist=AssistConfig())
+        settings = replace(
+            config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0, assist=AssistConfig()
+        )
         world = load_character(settings.character, settings.sim_dt, prop=throw.prop) if kind == "throw" else character
         env = make_env(config, world, library, seed, settings)
         z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(seed))
