@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ase.metrics import clip_distances, nearest_clips
 
-
 EVERY = 2  # of the clips' windows, which start four times a control step
 
 

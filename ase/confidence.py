@@ -20,9 +20,9 @@ COUNTS = ("seed", "num_latents", "replicas", "seconds", "diverged")
 def over_seeds(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One dictionary of measures from those of each seed.
 
-    Numbers become their mean, and in ``confidence`` stands half the width of their 95 % confidence interval (Student's t) where there are two seeds or more. Dictionaries of a mean,
-    a minimum or a maximum are merged likewise, and so are clips' shares (``covered``: by at least half of the seeds); counts of transitions are added up, and their coverage is that of the sum. Anything else is that of
-    the first seed. ``diverged`` is the sum, ``seeds`` how many there are.
+    Numbers become their mean, and in ``confidence`` stands half the width of their 95 % confidence interval (Student's t) where there are two seeds or more. Dictionaries of a
+    mean, a minimum or a maximum are merged likewise, and so are clips' shares (``covered``: by at least half of the seeds); counts of transitions are added up, and their coverage
+    is that of the sum. Anything else is that of the first seed. ``diverged`` is the sum, ``seeds`` how many there are.
     """
     merged: dict[str, Any] = {}
     confidence: dict[str, float] = {}

@@ -1,8 +1,8 @@
 """Which latent plays a motion best? A search over the sphere of latents, by what the trained policy does in simulation.
 
-The encoder says which latent it takes a clip for, but not what the policy makes of that latent. So candidates are acted out: characters start on the clip, hold a candidate, and are
-scored by how far their windows are from the nearest window of the clip. The best are refined by the cross-entropy method (Rubinstein, 1999): resample around the best few, ever
-more closely.
+The encoder says which latent it takes a clip for, but not what the policy makes of that latent. So candidates are acted out: characters start on the clip, hold a candidate, and
+are scored by how far their windows are from the nearest window of the clip. The best are refined by the cross-entropy method (Rubinstein, 1999): resample around the best few,
+ever more closely.
 
 Shapes: ``L`` latents, ``S`` starts, ``N = L * S`` characters, ``Z`` latent, ``H`` history frames, ``F`` features, ``G = H * F``, ``M`` windows of the clip.
 """
@@ -118,7 +118,8 @@ def play(env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip
         env: of ``L * S`` characters. act: actions ``[N, A]`` without noise from observations ``[N, O]`` and latents ``[N, Z]``. distance: see `distance_to`.
     """
     count, starts, device = len(z), len(times_s), env.device
-    assert env.num_envs == count * starts > 0 and steps > skip, (env.num_envs, count, starts, steps, skip)
+    assert env.num_envs == count * starts > 0, (env.num_envs, count, starts)
+    assert steps > skip, (steps, skip)
     held = z.repeat_interleave(starts, dim=0)
     env.reset()
     obs = env.start_on_clip(torch.arange(count * starts, device=device), torch.full((count * starts,), clip_id, device=device), times_s.repeat(count))
@@ -137,8 +138,8 @@ def play(env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip
 def search(play: Callable[[Tensor], Played], known: dict[str, Tensor], draw: Callable[[int], Tensor], config: SearchConfig, generator: torch.Generator) -> Found:
     """Finds the latent of the lowest score.
 
-    Candidates are the ``known [Z]``, latents near them and random ones; the best few of each round stay and are tried again, on the starts of the next. At last the best few and the
-    known ones are compared, so that the found one is at least as good there; and what won is measured once more beside the known and random ones, on starts that chose nothing.
+    Candidates are the ``known [Z]``, latents near them and random ones; the best few of each round stay and are tried again, on the starts of the next. At last the best few and
+    the known ones are compared, so that the found one is at least as good there; and what won is measured once more beside the known and random ones, on starts that chose nothing.
 
     Args:
         play: acts out latents ``[L, Z]`` from starts of its own. known: by name, such as what the encoder reads. draw: random latents ``[n, Z]``.

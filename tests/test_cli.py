@@ -286,13 +286,37 @@ def with_cells(tmp_path_factory: pytest.TempPathFactory, clips_dir: Path) -> Pat
 def test_evaluate_says_what_each_clips_latents_do(with_cells: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = {}
     for folder in (with_cells, trained):
-        assert run.main(["evaluate", str(folder), "--json", str(tmp_path / "e.json"), "--latents", "16", "--replicas", "1", "--seconds", "0.5"]) == 0
+        assert (
+            run.main(["evaluate", str(folder), "--json", str(tmp_path / "e.json"), "--latents", "16", "--replicas", "1", "--seconds", "0.5", "--seeds", "1", "--transitions", "0"])
+            == 0
+        )
         found[folder] = json.loads((tmp_path / "e.json").read_text())
     assert set(found[with_cells]["clip_latents"]) == {"walk"}
     assert set(found[with_cells]["clip_latents"]["walk"]) == {"fall_rate", "speed_m_s", "turn_rad_s", "clip_speed_m_s", "style_reward"}
     assert found[with_cells]["clip_latents"]["walk"]["clip_speed_m_s"] == pytest.approx(1.0)
     assert "latents of walk" in capsys.readouterr().out
     assert "clip_latents" not in found[trained]
+
+
+def test_evaluate_measures_over_seeds_and_writes_a_page(with_cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    files = ["--json", str(tmp_path / "e.json"), "--html", str(tmp_path / "e.html")]
+    assert run.main(["evaluate", str(with_cells), *files, "--latents", "16", "--replicas", "1", "--seconds", "1", "--seeds", "2", "--transitions", "8"]) == 0
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert found["seeds"] == 2
+    assert set(found["confidence"]) >= {"fall_rate", "clip_coverage", "frechet_distance", "retrieval_top1", "latent_cosine"}
+    assert found["transitions"]["clips"] == ["walk"]
+    assert len(found["latent_map"]["xy"]) == 16
+    assert found["convergence"]["verdict"] in ("still improving", "converged", "collapsed onto none of the clips")
+    page = (tmp_path / "e.html").read_text()
+    assert "<h2>Skills</h2>" in page
+    assert page.count("data:image/png") == 1
+
+
+def test_what_evaluate_cannot_do_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--transitions: got -1; expected at least 0" in error_line(capsys, "evaluate", str(trained), "--transitions", "-1")
+    line = error_line(capsys, "evaluate", "ase/pretrained/heading", "--html", "page.html")
+    assert "--html: got task controller ase/pretrained/heading; expected skills (for controllers: run.py compare RUN RUN --html FILE)" in line
 
 
 def test_render_shows_the_latents_of_named_clips(with_cells: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,9 +25,9 @@ from ase.robustness import Riser, fall_trial, knock_trial
 from ase.run_folder import CONTROLLER
 from ase.transitions import measure_transitions
 from cfg.cli import parse
+from cfg.page import learning_curves, skills_page
 from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
-from cfg.page import learning_curves, skills_page
 from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents, write_json
 from envs.assist import AssistConfig
 from envs.character import Character, load_character
