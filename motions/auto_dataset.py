@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import yaml
+
 from motions.check import FLOOR_QUANTILE, FLOOR_TOLERANCE_M, lowest_points
 from motions.clip import MIRROR, Clip
 from motions.measures import clip_distance
@@ -52,9 +54,10 @@ def auto_dataset(clips: Sequence[Clip], skeleton: Skeleton) -> str:
     if mirrored or not any(name.endswith(MIRROR) for name in names):
         lines.append("mirror: true  # each clip's mirror image as well")
     lines.append("clips:")
-    width = max(len(clip.name) for clip in used) + 8
-    for clip, weight, row in zip(used, weights, distances, strict=True):
+    keys = [yaml.safe_dump({clip.name: 0}, width=1000, allow_unicode=True).rsplit(":", 1)[0] for clip in used]  # in quotes where YAML would take a name for a number
+    width = max(map(len, keys)) + 8
+    for clip, key, weight, row in zip(used, keys, weights, distances, strict=True):
         near = sorted((d, other.name) for d, other in zip(row, used, strict=True) if other is not clip and d < KIN_RAD)
         kin = f"like {', '.join(f'{name} ({d:.2f})' for d, name in near[:3])}" if near else "like no other"
-        lines.append(f"  {f'{clip.name}: {max(weight, 0.01):.2f}':{width}}  # {clip.duration_s:.1f} s, {kin}")
+        lines.append(f"  {f'{key}: {max(weight, 0.01):.2f}':{width}}  # {clip.duration_s:.1f} s, {kin}")
     return "\n".join(lines) + "\n"

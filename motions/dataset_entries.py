@@ -100,7 +100,7 @@ def read_entries(path: Path, clips: Any, group: str, tags: tuple[str, ...], mirr
         raise ValueError(f"{where}: clips: got {clips!r}; expected at least one line `name: weight`")
     for name, value in clips.items():
         if not isinstance(name, str):
-            raise ValueError(f"{where}: clips: got name {name!r}; expected text")
+            raise ValueError(f"{where}: clips: got name {name!r}; expected text (in quotes where it looks like a number)")
         what = f"dataset {path}: clip {name}"
         data = value if isinstance(value, dict) else {"weight": value}
         check_keys(what, data, ENTRY_KEYS)

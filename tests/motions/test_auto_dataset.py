@@ -64,3 +64,9 @@ def test_names_are_checked(skeleton, clips):
         auto_dataset([], skeleton)
     with pytest.raises(ValueError, match=r"dataset: got clips walk, walk; expected at least one"):
         auto_dataset([clips[0], clips[0]], skeleton)
+
+
+@pytest.mark.parametrize("name", ["02_01", "1e5", "yes", "null", "a: b", "walk"])
+def test_names_that_yaml_takes_for_something_else_are_quoted(tmp_path, skeleton, clips, name):
+    (tmp_path / "auto.yaml").write_text(auto_dataset([replace(clips[0], name=name), clips[2]], skeleton))
+    assert [found for found, _ in load_dataset("auto", tmp_path).clips] == [name, f"{name}_mirror", "other", "other_mirror"]
