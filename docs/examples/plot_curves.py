@@ -1,6 +1,5 @@
 """Learning curves of runs in one picture, from their TensorBoard files.
 
-pip install -e ".[examples]"
 python docs/examples/plot_curves.py runs/heading runs/scratch --names "on skills" "from scratch" --out docs/heading_curves.png
 """
 

@@ -194,7 +194,7 @@ def test_wrong_reset_options_are_refused(clip, options, message):
 
 
 def test_wrong_settings_and_actions_are_refused():
-    known = "environment setting max_episode_steps: got an unknown name; expected one of those available. Available: character, clips, "
+    known = "environment setting max_episode_steps: got an unknown name; expected one of those available. Available: assist, character, clips, "
     with refused(known):
         gymnasium.make_vec(ENV_ID, num_envs=2, max_episode_steps=10)
     with refused("environment setting num_envs: got an unknown name; "):
