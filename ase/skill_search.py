@@ -49,8 +49,9 @@ class SearchConfig:
     rounds: int = 3
 
     def __post_init__(self) -> None:
-        if self.candidates < 8 or self.rounds < 0:
-            raise ValueError(f"skill search: candidates, rounds: got {self.candidates}, {self.rounds}; expected at least 8 and at least 0")
+        for name, number, least in (("candidates", self.candidates, 8), ("rounds", self.rounds, 0)):
+            if number < least:
+                raise ValueError(f"skill search: {name}: got {number}; expected at least {least}")
 
 
 @dataclass(frozen=True)

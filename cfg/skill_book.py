@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 BOOK = "skill_book.json"
+MAX_NORM_ERROR = 1e-3  # of a latent, which lies on the unit sphere
 
 
 def load_book(run: Path, dim: int) -> dict[str, Tensor]:
@@ -28,20 +29,36 @@ def read_book(run: Path, dim: int) -> dict[str, Any]:
     path = run / BOOK
     if not path.exists():
         return {}
-    expected = f"expected a JSON object of named skills, each with a latent of {dim} numbers"
+    expected = f"expected a JSON object of named skills, each with a latent of {dim} numbers on the unit sphere"
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"skill book {path}: got {error}; {expected}") from None
     if not isinstance(found, dict):
         raise ValueError(f"skill book {path}: got {type(found).__name__}; {expected}")
     for name, skill in found.items():
         latent = skill.get("latent") if isinstance(skill, dict) else None
-        numbers = isinstance(latent, list) and all(isinstance(x, int | float) and math.isfinite(x) for x in latent)
-        if not numbers or latent is None or len(latent) != dim:
-            got = f"{len(latent)} numbers" if numbers and latent is not None else "no list of numbers"
-            raise ValueError(f"skill book {path}: {name}: got {got}; {expected}")
+        got = "no list of numbers"
+        if isinstance(latent, list) and all(type(x) in (int, float) and abs(x) < 1e6 for x in latent):  # NaN is not less either
+            norm = sum(x * x for x in latent) ** 0.5
+            got = f"{len(latent)} numbers" + (f" of norm {norm:g}" if len(latent) == dim else "")
+            if len(latent) == dim and abs(norm - 1) < MAX_NORM_ERROR:
+                continue
+        raise ValueError(f"skill book {path}: {name}: got {got}; {expected}")
     return found
+
+
+def require_writable(run: Path) -> None:
+    """Raises ValueError if a run's folder cannot be written, before the work of a search is done for it."""
+    try:
+        with tempfile.TemporaryFile(dir=run):
+            pass
+    except OSError as error:
+        raise _unwritable(run / BOOK, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ValueError:
+    return ValueError(f"skill book {path}: cannot be written: {error.strerror}; expected a folder that can, such as a copy of the run")
 
 
 def save_skill(run: Path, name: str, latent: Tensor, like: str, score: float) -> Path:
@@ -52,10 +69,11 @@ def save_skill(run: Path, name: str, latent: Tensor, like: str, score: float) ->
     """
     book = read_book(run, len(latent)) | {name: {"latent": [round(x, 6) for x in latent.tolist()], "like": like, "score": round(score, 4)}}
     path = run / BOOK
-    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    fresh = path.with_name(f".{BOOK}.{os.getpid()}.tmp")
     try:
         fresh.write_text(json.dumps(book, indent=1) + "\n")
         fresh.replace(path)
     except OSError as error:
-        raise ValueError(f"skill book {path}: cannot be written: {error.strerror}; expected a folder that can") from None
+        fresh.unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
     return path

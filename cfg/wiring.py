@@ -18,7 +18,6 @@ from ase.run_folder import SKILLS
 from ase.symmetry import Mirror
 from cfg.load import closest, from_dict
 from cfg.schema import RunConfig
-from cfg.skill_book import load_book
 from envs.character import Character, load_character
 from envs.engines import choose_device, make_physics, share_of_cores
 from envs.humanoid import EnvConfig, HumanoidEnv
@@ -126,23 +125,25 @@ def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.T
     return {f"latent {k}": latent for k, latent in enumerate(z)}
 
 
-def latents_of(names: Sequence[str], learner: Learner, library: MotionLibrary, run: Path) -> dict[str, torch.Tensor]:
-    """Latents by name: of the run's skill book, or the centre of the cell of the clip of that name; of all clips for the one name ``all``.
+def latents_of(names: Sequence[str], learner: Learner, library: MotionLibrary, run: Path, book: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+    """Latents by name: of a skill ``book`` (`cfg.skill_book`), or the centre of the cell of the clip of that name; of all clips, or all of the book if they have none, for ``all``.
 
     Raises:
         ValueError: a name that is neither in the book nor among the run's clips, or clips that have no latents of their own.
     """
     cells = dict(zip(library.names, learner.anchors.points, strict=True)) if learner.anchors is not None else {}
-    named = cells | load_book(run, learner.config.latents.dim)
+    named = cells | (book or {})
     if not named:
         raise ValueError(
             f"run {run}: its clips have no latents of their own; expected skills trained with --train.latents.clip-share, such as preset locomotion, or found by run.py skill"
         )
-    wanted = list(cells or named) if list(names) == ["all"] else names
-    for name in wanted:
+    if list(names) == ["all"]:
+        return cells or {name: z.to(learner.device) for name, z in named.items()}
+    for name in names:
         if name not in named:
-            raise ValueError(f"skill {name}: not in run {run}.{closest(name, named)} Available: all, {', '.join(named)}")
-    return {name: named[name].to(learner.device) for name in wanted}
+            there = f"all, {', '.join(cells)}" if cells else "all"
+            raise ValueError(f"skill {name}: not in run {run}.{closest(name, named)} Available: {there}; in its skill book: {', '.join(book or {}) or 'none'}")
+    return {name: named[name].to(learner.device) for name in names}
 
 
 def act_out(

@@ -6,16 +6,22 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import run
-from cfg.skill_book import BOOK, load_book, save_skill
+from ase.skill_search import Found, Measured
+from cfg.commands.skill import clear
+from cfg.skill_book import BOOK, load_book, require_writable, save_skill
+from cfg.wiring import latents_of, load_policy, load_skills, load_world, make_env
+from motions.skeleton import Skeleton
+from motions.synthetic import sine_gait
 from tests.commands import error_line
 
-FAST = ["--seconds", "0.5", "--search.candidates", "8", "--search.rounds", "1"]
+FAST = ["--seconds", "0.5", "--candidates", "8", "--rounds", "1"]
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def test_a_skill_is_found_named_drawn_and_shown_by_its_name(own: Path, tmp_path:
     assert book["stroll"]["like"] == "walk"
     assert math.hypot(*book["stroll"]["latent"]) == pytest.approx(1.0, abs=1e-3)
     assert run.main(["render", str(own), "--skills", "stroll", "--strip", str(tmp_path / "r.png"), "--seconds", "0.5", "--size", "64"]) == 0
-    assert f"skill strol: not in run {own}. Closest: stroll. Available: all, stroll" in error_line(
+    assert f"skill strol: not in run {own}. Closest: stroll. Available: all; in its skill book: stroll" in error_line(
         capsys, "render", str(own), "--strip", str(tmp_path / "r.png"), "--skills", "strol"
     )
 
@@ -46,12 +52,64 @@ def test_an_unseen_clip_by_path_gives_its_name(own: Path, clips_dir: Path, tmp_p
     copy = tmp_path / "other.npz"
     shutil.copy(clips_dir / "walk.npz", copy)
     assert run.main(["skill", str(own), "--like", str(copy), *FAST]) == 0
-    assert set(json.loads((own / BOOK).read_text())) == {"walk"}, "the name that the clip has"
+    book = json.loads((own / BOOK).read_text())
+    assert set(book) == {"other"}, "the name that the file has"
+    assert book["other"]["like"] == str(copy)
+
+
+def test_a_short_clip_that_does_not_loop_is_started_on_at_different_times(own: Path, tmp_path: Path, skeleton: Skeleton, capsys: pytest.CaptureFixture[str]) -> None:
+    """Were all starts the same, the figures would have no error, and say more than they know."""
+    once = tmp_path / "once.npz"
+    replace(sine_gait(skeleton), name="once", loop="none").save(once)
+    assert run.main(["skill", str(own), "--like", str(once), "--seconds", "9", *FAST[2:]]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("│ random latents"))
+    assert "± 0.0%" not in row, row
+
+
+def test_clips_of_the_folder_are_known_by_name_and_their_mirror_images(own: Path, clips_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    shutil.copytree(clips_dir, folder)
+    shutil.copy(clips_dir / "walk.npz", folder / "amble.npz")
+    for name in ("amble", "amble_mirror"):
+        assert run.main(["skill", str(own), "--like", name, "--clips-dir", str(folder), *FAST]) == 0
+    assert set(load_book(own, 4)) == {"amble", "amble_mirror"}
+
+
+@pytest.mark.parametrize(("gain", "error", "plain"), [(0.3, 0.1, True), (0.3, 0.2, False), (-0.3, 0.1, False)])
+def test_a_gain_within_two_errors_is_not_clear(gain: float, error: float, plain: bool) -> None:
+    assert clear(Found(torch.ones(1), "search", {"random latents": Measured(1.0, 0.0, gain, error)}, ())) == plain
+
+
+def test_the_same_seed_finds_the_same_skill(own: Path) -> None:
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        assert run.main(["skill", str(own), "--like", "walk", "--name", name, "--seed", seed, *FAST]) == 0
+    book = load_book(own, 4)
+    assert torch.equal(book["a"], book["b"])
+    assert not torch.equal(book["a"], book["c"])
+
+
+def test_the_book_wins_by_name_but_all_are_the_clips(tmp_path: Path, clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "cells"
+    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir), "--train.max-samples", "0", "--train.latents.clip-share", "0.5"]) == 0
+    config, tree = load_skills(out)
+    character, library = load_world(config)
+    learner = load_policy(config, tree, make_env(config, character, library, 0), out)
+    mine = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    assert torch.equal(latents_of(["walk"], learner, library, out, {"walk": mine})["walk"], mine)
+    assert torch.equal(latents_of(["all"], learner, library, out, {"walk": mine})["walk"], learner.anchors.points[0])
+    assert torch.equal(latents_of(["walk"], learner, library, out)["walk"], learner.anchors.points[0])
+    save_skill(out, "stroll", mine, "walk", 0.5)
+    line = error_line(capsys, "render", str(out), "--strip", str(tmp_path / "r.png"), "--skills", "wlk")
+    assert f"skill wlk: not in run {out}. Closest: walk. Available: all, walk; in its skill book: stroll" in line
 
 
 def test_what_cannot_be_searched_for_is_one_line(own: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "clip wolk" in error_line(capsys, "skill", str(own), "--like", "wolk", *FAST)
-    assert "; clips of the run: walk" in error_line(capsys, "skill", str(own), "--like", "wolk", *FAST)
+    line = error_line(capsys, "skill", str(own), "--like", "wolk", *FAST)
+    assert "clip wolk: got neither a clip of run nor of folder" in line
+    assert "expected one. Closest: walk. Available: of the run: walk; in the folder: walk" in line
+    assert "clip file nowhere/x.npz: not found" in error_line(capsys, "skill", str(own), "--like", "nowhere/x.npz", *FAST)
+    assert "--name: got all; expected another name" in error_line(capsys, "skill", str(own), "--like", "walk", "--name", "all", *FAST)
+    assert "skill search: candidates: got 3; expected at least 8" in error_line(capsys, "skill", str(own), "--like", "walk", "--candidates", "3")
     line = error_line(capsys, "skill", str(own), "--like", "walk", "--seconds", "0.1")
     assert "clip walk: leaves 3 control steps to act out; expected at least 10, of a longer clip or with more --seconds" in line
     (own / BOOK).write_text("[]")
@@ -82,6 +140,11 @@ def test_the_book_keeps_what_it_has_and_replaces_by_name(tmp_path: Path) -> None
         ('{"a": {"latent": [1, "x"]}}', "a: got no list of numbers"),
         ('{"a": {"latent": [1, NaN]}}', "a: got no list of numbers"),
         ('{"a": 3}', "a: got no list of numbers"),
+        ('{"a": {"latent": [true, false]}}', "a: got no list of numbers"),
+        (f'{{"a": {{"latent": [{"9" * 400}, 0]}}}}', "a: got no list of numbers"),
+        ('{"a": {"latent": [0, 0]}}', "a: got 2 numbers of norm 0;"),
+        ('{"a": {"latent": [1, 1]}}', "a: got 2 numbers of norm 1.41421;"),
+        ("[" * 100_000, "got maximum recursion depth exceeded"),
     ],
 )
 def test_a_broken_book_is_refused(tmp_path: Path, text: str, got: str) -> None:
@@ -89,9 +152,12 @@ def test_a_broken_book_is_refused(tmp_path: Path, text: str, got: str) -> None:
     with pytest.raises(ValueError, match=re.escape(got)) as refused:
         load_book(tmp_path, 2)
     assert str(tmp_path / BOOK) in str(refused.value)
-    assert "expected a JSON object of named skills, each with a latent of 2 numbers" in str(refused.value)
+    assert "expected a JSON object of named skills, each with a latent of 2 numbers on the unit sphere" in str(refused.value)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"skill book .*: cannot be written: No such file or directory; expected a folder that can"):
-        save_skill(tmp_path / "nowhere", "a", torch.ones(2), "walk", 0.5)
+    for write in (lambda run: save_skill(run, "a", torch.tensor([1.0, 0.0]), "walk", 0.5), require_writable):
+        with pytest.raises(ValueError, match=r"skill book .*: cannot be written: No such file or directory; expected a folder that can, such as a copy of the run"):
+            write(tmp_path / "nowhere")
+    require_writable(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from rich.progress import track
 from ase.run_folder import CONTROLLER
 from cfg.cli import parse
 from cfg.rollouts import write_rollouts
+from cfg.skill_book import load_book
 from cfg.task_wiring import load_controller
 from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents
 from envs.character import Character
@@ -34,7 +35,7 @@ class RenderArgs:
         latents: skills: how many latents side by side. characters: controller: how many characters.
         seconds: length.
         size: pixels of one character's square.
-        skills: skills: instead of random latents those of these clips, a character each; all for every clip of the run.
+        skills: skills: instead of random latents those of these clips or names of the run's skill book (see run.py skill), a character each; all for every clip of the run.
         seed: draws the latents or targets.
         clip: skills: start on this clip and show it beside the simulation.
         strip_seconds: the stretch that a strip covers, from the middle on.
@@ -86,7 +87,10 @@ def record(given: RenderArgs) -> tuple[Character, SkillRecording, list[str], lis
     config = replace(config, device="cpu", physics="cpu")  # a few characters
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
-    named = latents_of(given.skills, learner, library, given.run) if given.skills else random_latents(learner, given.latents, given.seed)
+    if given.skills:
+        named = latents_of(given.skills, learner, library, given.run, load_book(given.run, config.train.latents.dim))
+    else:
+        named = random_latents(learner, given.latents, given.seed)
     recording, captions, _ = act_out(config, character, library, learner, named, given.seconds, given.seed, given.clip)
     return character, recording, list(named), captions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,20 +15,27 @@ from ase.clip_space import ClipSpace
 from ase.learner import Learner
 from ase.skill_search import Found, Played, SearchConfig, distance_to, play, search, spread_times
 from cfg.cli import parse
+from cfg.load import closest
 from cfg.schema import RunConfig
-from cfg.skill_book import read_book, save_skill
-from cfg.wiring import act_out, load_policy, load_skills, load_world, make_env
+from cfg.skill_book import read_book, require_writable, save_skill
+from cfg.wiring import DATASETS, act_out, load_policy, load_skills, load_world, make_env
+from envs.assist import AssistConfig
 from envs.character import Character
 from envs.demos import DemoWindows
+from envs.features import FeatureLayout
 from envs.film import film, motion_strip, write_image, write_video
-from envs.humanoid import HumanoidEnv
+from envs.humanoid import EnvConfig, HumanoidEnv
+from envs.pushes import PushConfig
 from envs.render import make_renderer
 from envs.resets import StartMix
-from motions.clip import Clip
-from motions.dataset import load_clip
+from envs.throws import ThrowConfig
+from motions.clip import MIRROR, Clip
+from motions.dataset import build_library, load_dataset
+from motions.dataset_entries import Entry
 from motions.library import MotionLibrary
 
-STARTS = 6  # characters that act out each candidate, each from another time of the clip
+STARTS = 8  # characters that act out each candidate, each from another time of the clip
+START_SHARE = 0.25  # of a clip that does not loop: they start in this first part of it
 MIN_STEPS = 6  # control steps that are scored, at least
 
 
@@ -42,7 +49,7 @@ class SkillArgs:
         name: of the skill; the clip's if omitted.
         out: video of it beside the clip. strip: picture with frames side by side.
         seconds: how long each candidate is acted out, at most.
-        search: how many candidates, and how often the best are refined.
+        candidates: latents that are tried in each round. rounds: of refinement after the first.
         size: pixels of the video's and the strip's frames. seed: of starts and candidates. clips_dir: folder of the clips, if not the run's.
     """
 
@@ -52,7 +59,8 @@ class SkillArgs:
     out: Path | None = None
     strip: Path | None = None
     seconds: float = 3.0
-    search: SearchConfig = field(default_factory=SearchConfig)
+    candidates: int = SearchConfig.candidates
+    rounds: int = SearchConfig.rounds
     size: int = 320
     seed: int = 0
     clips_dir: str = ""
@@ -60,60 +68,89 @@ class SkillArgs:
 
 def main(args: Sequence[str]) -> None:
     given = parse(SkillArgs, args, "run.py skill")
+    settings = SearchConfig(given.candidates, given.rounds)
+    name = given.name or Path(given.like).stem
+    if name == "all":
+        raise ValueError("run.py skill: --name: got all; expected another name: for render, all means every clip")
     config, tree = load_skills(given.run, given.clips_dir)
-    config = replace(config, device="cpu", physics="cpu")
+    config = replace(config, device="cpu", physics="cpu", env=undisturbed(config.env))
     if not config.train.latents.dim:
         raise ValueError(f"run {given.run}: preset {config.preset}: has no latents; expected skills trained with them, such as preset locomotion")
     read_book(given.run, config.train.latents.dim)  # a broken one is found before the search, not after
+    require_writable(given.run)
     character, library = load_world(config)
-    small = make_env(config, character, library, 0, replace(config.env, num_envs=1))
-    learner = load_policy(config, tree, small, given.run)
-    shown = library if given.like in library.names else MotionLibrary([_clip(given.like, config, library)], character.skeleton, device=library.device)
-    clip = given.like if shown is library else shown.names[0]
-    found = find(given, config, character, library, shown, clip, learner, small)
-    Console().print(table_of(found, clip))
-    name = given.name or clip
-    print(f"wrote skill {name} to {save_skill(given.run, name, found.latent, clip, found.measured['found'].score)}")
-    picture(given, config, character, shown, clip, learner, {name: found.latent})
+    learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
+    shown = library if given.like in library.names else with_clip(given.like, config, character, library)
+    found = find(given, settings, config, character, library, shown, learner)
+    Console().print(table_of(found, given.like))
+    if not clear(found):
+        print(f"not clearly nearer than random latents are: these skills hardly hold {given.like}")
+    print(f"wrote skill {name} to {save_skill(given.run, name, found.latent, given.like, found.measured['found'].score)}")
+    picture(given, config, character, shown, learner, {name: found.latent})
 
 
-def _clip(like: str, config: RunConfig, library: MotionLibrary) -> Clip:
-    """A clip that the run has not seen."""
-    path = Path(like)
+def undisturbed(env: EnvConfig) -> EnvConfig:
+    """A run's environment without what training adds: no pushes, throws or help; and how low a character goes is up to the clip: only contact is a fall."""
+    return replace(env, push=PushConfig(), throw=ThrowConfig(), assist=AssistConfig(), min_root_height_m=0.0)
+
+
+def with_clip(like: str, config: RunConfig, character: Character, library: MotionLibrary) -> MotionLibrary:
+    """The run's clips and one that it has not seen, smoothed (and shifted to the floor) as its own are; the last one is called ``like``.
+
+    Raises:
+        ValueError: no such clip, or one that is not valid.
+    """
+    folder, path = Path(config.clips_dir), Path(like)
     if path.suffix == ".npz":
-        return Clip.load(path)
-    try:
-        return load_clip(like, Path(config.clips_dir))
-    except ValueError as error:
-        raise ValueError(f"{error}; clips of the run: {', '.join(library.names)}") from None
+        Clip.load(path)  # says what is wrong with it
+        file = str(path.resolve().with_suffix(""))
+    else:
+        file, there = like, sorted(p.stem for p in folder.glob("*.npz"))
+        if like not in there and like.removesuffix(MIRROR) not in there:
+            near = closest(like, (*library.names, *there))
+            raise ValueError(
+                f"clip {like}: got neither a clip of run nor of folder {folder} nor a .npz file; expected one.{near} "
+                f"Available: of the run: {', '.join(library.names)}; in the folder: {', '.join(there) or 'none'}"
+            )
+    dataset = load_dataset(config.dataset, DATASETS)
+    entry = Entry(like, file, 1.0, ground=all(e.ground for e in dataset.entries))
+    return build_library(replace(dataset, entries=(*dataset.entries, entry)), folder, character.skeleton, library.device)
 
 
-def find(given: SkillArgs, config: RunConfig, character: Character, library: MotionLibrary, shown: MotionLibrary, clip: str, learner: Learner, small: HumanoidEnv) -> Found:
-    """See `ase.skill_search.search`; the clip is one of ``shown``, distances are in the units of the run's clips, ``library``."""
-    dt, history, clip_id = config.env.control_dt, config.env.history, shown.index(clip)
-    windows = DemoWindows(shown, small.layout, dt, history).of_clip(clip_id)
-    space = ClipSpace(DemoWindows(library, small.layout, dt, history))
-    distance = distance_to(space.scaled(windows), space.scaled)
+def find(given: SkillArgs, settings: SearchConfig, config: RunConfig, character: Character, library: MotionLibrary, shown: MotionLibrary, learner: Learner) -> Found:
+    """See `ase.skill_search.search`; the clip is one of ``shown``, in the units of whose clips distances are, and has a latent of its own if ``library`` holds it."""
+    dt, history, clip_id = config.env.control_dt, config.env.history, shown.index(given.like)
+    windows = DemoWindows(shown, FeatureLayout.of(character), dt, history)
+    space, own = ClipSpace(windows), windows.of_clip(clip_id)
+    distance = distance_to(space.scaled(own), space.scaled)
     first, length, loops = (history - 1) * dt, float(shown.durations_s[clip_id]), bool(shown.loops[clip_id])
     steps = round(given.seconds / dt) if loops else round(min(given.seconds, length - first) / dt)
     if steps < history + MIN_STEPS:
-        raise ValueError(f"clip {clip}: leaves {max(steps, 0)} control steps to act out; expected at least {history + MIN_STEPS}, of a longer clip or with more --seconds")
-    generator = torch.Generator(small.device).manual_seed(given.seed)
+        raise ValueError(f"clip {given.like}: leaves {max(steps, 0)} control steps to act out; expected at least {history + MIN_STEPS}, of a longer clip or with more --seconds")
+    last = length if loops else max(length - steps * dt, first + START_SHARE * (length - first))
+    generator = torch.Generator(library.device).manual_seed(given.seed)
     envs: dict[int, HumanoidEnv] = {}
 
     def acted(z: torch.Tensor) -> Played:
         count = STARTS * len(z)
         if count not in envs:
-            settings = replace(config.env, num_envs=count, start=StartMix(clip=0, default=1), terminate_on_fall=True, episode_length_s=given.seconds + 1)
-            envs[count] = make_env(config, character, shown, given.seed, settings)
-        times = spread_times(first, length if loops else length - steps * dt, STARTS, generator)
-        return play(envs[count], learner.act, z, clip_id, times, steps, distance, history)
+            start = StartMix(clip=0, default=1)
+            envs[count] = make_env(
+                config, character, shown, given.seed, replace(config.env, num_envs=count, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1)
+            )
+        return play(envs[count], learner.act, z, clip_id, spread_times(first, last, STARTS, generator), steps, distance, history)
 
     with torch.no_grad():
-        known = {"what the encoder reads": torch.nn.functional.normalize(learner.style.encode(windows).mean(0), dim=-1)}
+        known = {"what the encoder reads": torch.nn.functional.normalize(learner.style.encode(own).mean(0), dim=-1)}
     if learner.anchors is not None and shown is library:
         known["the clip's own latent"] = learner.anchors.points[clip_id]
-    return search(acted, known, lambda n: learner.draw_latents(n, generator), given.search, generator)
+    return search(acted, known, lambda n: learner.draw_latents(n, generator), settings, generator)
+
+
+def clear(found: Found) -> bool:
+    """Whether the found latent is nearer to the clip than random ones by more than two standard errors."""
+    gain = found.measured["random latents"]
+    return gain.gain > 2 * gain.gain_error
 
 
 def table_of(found: Found, clip: str) -> Table:
@@ -122,15 +159,15 @@ def table_of(found: Found, clip: str) -> Table:
     for head in ("latent", "distance to the clip", "falls", "the found one is nearer by"):
         table.add_column(head)
     for name, row in found.measured.items():
-        table.add_row(name, f"{row.score:.3f}", f"{row.falls:.0%}", "" if name == "found" else f"{row.gain:.0%} ± {row.gain_error:.0%}")
+        table.add_row(name, f"{row.score:.3f}", f"{row.falls:.0%}", "" if name == "found" else f"{row.gain:.1%} ± {row.gain_error:.1%}")
     return table
 
 
-def picture(given: SkillArgs, config: RunConfig, character: Character, shown: MotionLibrary, clip: str, learner: Learner, named: dict[str, torch.Tensor]) -> None:
+def picture(given: SkillArgs, config: RunConfig, character: Character, shown: MotionLibrary, learner: Learner, named: dict[str, torch.Tensor]) -> None:
     """The skill beside the clip, as video and strip."""
     if given.out is None and given.strip is None:
         return
-    recording, captions, _ = act_out(config, character, shown, learner, named, given.seconds, given.seed, clip)
+    recording, captions, _ = act_out(config, character, shown, learner, named, given.seconds, given.seed, given.like)
     renderer = make_renderer(character, given.size, given.size, fine=given.strip is not None)
     if given.out:
         print(f"wrote {write_video(film(renderer, recording.motions[0], recording.fps), given.out, recording.fps)}")

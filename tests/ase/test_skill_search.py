@@ -60,6 +60,19 @@ def test_the_search_finds_the_way_and_beats_what_it_began_with(seed: int) -> Non
     assert result.rounds[-1] < 0.7 * result.rounds[0]
 
 
+def test_candidates_close_in_from_round_to_round() -> None:
+    width = []
+
+    def watched(z: Tensor) -> Played:
+        width.append(z.std(0).mean().item())
+        return acted(z)
+
+    generator = torch.Generator().manual_seed(0)
+    search(watched, {"anchor": WANTED}, lambda n: torch.nn.functional.normalize(torch.randn(n, 4, generator=generator), dim=-1), SearchConfig(rounds=4), generator)
+    first, *middle, last = width[:5]
+    assert last < 0.5 * min(middle[0], first)
+
+
 def test_a_known_latent_that_is_best_is_kept() -> None:
     generator = torch.Generator().manual_seed(0)
     result = search(acted, {"anchor": WANTED}, lambda n: torch.nn.functional.normalize(torch.randn(n, 4, generator=generator), dim=-1), SearchConfig(), generator)
@@ -79,7 +92,7 @@ def test_a_latent_scores_its_distance_and_a_fall_the_worst_that_was_seen() -> No
     torch.testing.assert_close(played.score.mean(1), expected, atol=1e-6, rtol=0)
     assert not played.fell.any()
     assert acted(ways, cliff=True).fell.tolist() == [[False] * 3, [True] * 3, [False] * 3]
-    distance = torch.tensor([[9.0, 9.0, 9.0], [1.0, 2.0, 0.5], [1.0, 4.0, 0.5], [1.0, 0.0, 0.5]])
+    distance = torch.tensor([[9.0, 9.0, 9.0], [1.0, 2.0, 0.5], [1.0, 4.0, 0.5], [1.0, 7.0, 0.5]])
     alive = torch.tensor([[True] * 3, [True] * 3, [True, False, True], [True, False, True]])
     assert held_score(distance[1:], alive[1:], 1).tolist() == [1.0, 4.0, 0.5], "the worst until the fall, from the fall on"
 
@@ -91,12 +104,27 @@ def test_candidates_stay_on_the_sphere_and_near_their_centres() -> None:
     assert 0.1 < angle.mean() < 0.25
 
 
+def test_each_latent_starts_at_each_time() -> None:
+    """In this order: the starts of the first latent, those of the second."""
+
+    class Watch(Compass):
+        def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+            assert times_s.tolist() == [1.0, 2.0, 3.0] * 2
+            return super().start_on_clip(env_ids, clip_ids, times_s)
+
+    held = []
+    play(Watch(6), lambda obs, z: held.append(z) or z, torch.stack((WANTED, -WANTED)), 7, torch.tensor([1.0, 2.0, 3.0]), 3, lambda windows: windows[:, -1, 0], 1)
+    assert all(torch.equal(z, torch.stack([WANTED] * 3 + [-WANTED] * 3)) for z in held)
+
+
 def test_start_times_cover_a_clip() -> None:
     times = spread_times(1.0, 5.0, 4, torch.Generator().manual_seed(0))
     assert [int(t) for t in times] == [1, 2, 3, 4]
     assert spread_times(1.0, 0.5, 2, torch.Generator().manual_seed(0)).tolist() == [1.0, 1.0]
 
 
-def test_too_few_candidates_are_refused() -> None:
-    with pytest.raises(ValueError, match=re.escape("skill search: candidates, rounds: got 4, 3; expected at least 8 and at least 0")):
-        SearchConfig(candidates=4)
+def test_too_few_candidates_and_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("skill search: candidates: got 7; expected at least 8")):
+        SearchConfig(candidates=7)
+    with pytest.raises(ValueError, match=re.escape("skill search: rounds: got -1; expected at least 0")):
+        SearchConfig(rounds=-1)
