@@ -90,7 +90,7 @@ def test_clips_that_skills_knew_keep_their_cells_whatever_their_order(tmp_path: 
 
 def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "e.json"
-    assert run.main(["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "1"]) == 0
+    assert run.main(["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "1", "--seeds", "1", "--transitions", "8"]) == 0
     measures = json.loads(out.read_text())
     assert set(measures) >= {"fall_rate", "clip_coverage", "retrieval_top1", "speed_m_s", "style_reward", "likeness", "diverged", "num_latents", "seconds", "seed"}
     assert set(measures["speed_m_s"]) == {"min", "mean", "max", "per_latent"}
@@ -100,7 +100,7 @@ def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
 
 def test_evaluate_pushes_and_fells_on_demand(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "e.json"
-    command = ["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "0.5"]
+    command = ["evaluate", str(trained), "--json", str(out), "--latents", "16", "--replicas", "1", "--seconds", "0.5", "--seeds", "1", "--transitions", "8"]
     assert run.main([*command, "--pushes", "4", "--throws", "5", "--falls", "6"]) == 0
     measures = json.loads(out.read_text())
     assert 0 <= measures["push_trials"] <= 4

@@ -152,7 +152,7 @@ def test_the_tilt_of_the_floor_is_taken_out_and_reported_in_degrees(target, skel
     source = t_pose(from_clip(constant_velocity(skeleton, (0.0, 0.0, 0.0), duration_s=(len(x) - 1) / 30), skeleton))
     step = np.stack((x, 0 * x, slope * x), axis=1)
     clip, report = retarget(replace(source, world_pos=source.world_pos + step[:, None], root_pos=source.root_pos + step), own(skeleton), *target)
-    assert report.floor_tilt_deg == pytest.approx(math.degrees(math.atan(abs(slope))), abs=0.1)
+    assert report.floor_tilt_deg == pytest.approx(math.degrees(math.atan(abs(slope))), abs=0.15)
     assert np.ptp(clip.root_pos[:, 2]) < 0.003
 
 
