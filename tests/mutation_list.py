@@ -454,7 +454,7 @@ MUTATIONS = [
     Mutation("ase/transitions.py", "halves[0][alive], halves[1][alive]", "halves[0], halves[1]", TRANSITIONS),
     Mutation("ase/transitions.py", "t >= steps - look", "t < look", TRANSITIONS),
     Mutation("ase/clip_space.py", "1.0 / torch.bincount", "torch.bincount", TRANSITIONS),
-    Mutation("ase/clip_space.py", "(windows - self._mean) / self._std", "(windows + self._mean) / self._std", EVALUATE),
+    Mutation("ase/clip_space.py", "(windows - self._mean) / self._std", "(windows + self._mean) / self._std", TRANSITIONS),
     Mutation("ase/convergence.py", "change = fmean(late) - fmean(early)", "change = fmean(early) - fmean(late)", CONVERGENCE),
     Mutation("ase/convergence.py", "len(played) < COLLAPSED * len(clips)", "len(played) > COLLAPSED * len(clips)", CONVERGENCE),
     Mutation("ase/convergence.py", "max(gains.values()) > 0", "max(gains.values()) < 0", CONVERGENCE),

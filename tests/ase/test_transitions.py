@@ -24,22 +24,24 @@ class Ways:
 
 
 class Follower:
-    """Characters that move as they are told. Window: the last two velocities. Environment ``falls`` ends in a fall at control step ``when`` after each reset of all."""
+    """Characters that move as they are told, ``lag`` steps later. Window: the last two velocities. Environment ``falls`` ends in a fall at control step ``when`` after each reset of
+    all."""
 
     obs_dim, action_dim, rest_action, device, window = 2, 2, torch.zeros(2), torch.device("cpu"), (2, 2)
 
-    def __init__(self, num_envs: int, falls: tuple[int, ...] = (), when: int = 5):
-        self.num_envs, self.falls, self.when = num_envs, falls, when
+    def __init__(self, num_envs: int, falls: tuple[int, ...] = (), when: int = 5, lag: int = 0):
+        self.num_envs, self.falls, self.when, self.lag = num_envs, falls, when, lag
         self.history = torch.zeros(num_envs, 2, 2)
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         if env_ids is None:
-            self.time = 0
+            self.time, self.told = 0, []
         return torch.zeros(self.num_envs, 2)
 
     def step(self, action: Tensor) -> ToyStep:
         self.time += 1
-        self.history = torch.cat((self.history[:, 1:], action.unsqueeze(1)), dim=1)
+        self.told.append(action)
+        self.history = torch.cat((self.history[:, 1:], self.told[max(0, len(self.told) - 1 - self.lag)].unsqueeze(1)), dim=1)
         fell = torch.tensor([k in self.falls and self.time == self.when for k in range(self.num_envs)])
         return ToyStep(torch.zeros(self.num_envs, 2), torch.zeros(self.num_envs), fell, torch.zeros_like(fell), self.history)
 
@@ -77,6 +79,12 @@ def test_latents_that_change_are_seen_to_change_clips() -> None:
     assert found["transition_fall_rate"] == 0.0
 
 
+def test_only_the_end_of_each_half_counts() -> None:
+    """Who takes two of the three seconds to change is seen to have changed."""
+    found = measured(Follower(3, lag=19), [[0, 1, 2], [1, 2, 0]], 1)
+    assert found["transitions"]["counts"] == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+
+
 @pytest.mark.parametrize("when", [5, round(HOLD_S / 0.1) + 5])
 def test_rollouts_that_fall_have_no_transition(when: int) -> None:
     found = measured(Follower(4, falls=(0, 2), when=when), [[0, 0, 1, 2], [1, 2, 2, 2]], 1)
@@ -100,6 +108,8 @@ def test_clips_are_drawn_equally_often_however_long() -> None:
 
     space = ClipSpace(Uneven())
     assert len(space.demo) == 1000 // EVERY
+    assert space.demo.mean().abs() < 0.02, "scaled windows of the clips have mean 0 and deviation 1"
+    assert space.demo.std().item() == pytest.approx(1.0, abs=0.02)
     drawn = space.draw(4000, torch.Generator().manual_seed(0))
     assert (drawn > drawn.mean()).float().mean().item() == pytest.approx(0.5, abs=0.04)
     assert space.nearest(torch.tensor([[[0.9]], [[-0.9]], [[-0.8]]]), torch.tensor([4, 2, 2]))[0].tolist() == [1, 0]
