@@ -24,8 +24,7 @@ class Ways:
 
 
 class Follower:
-    """Characters that move as they are told, ``lag`` steps later. Window: the last two velocities. Environment ``falls`` ends in a fall at control step ``when`` after each reset of
-    all."""
+    """Characters that move as they are told, ``lag`` steps later. Window: the last two velocities. Environments ``falls`` fall at control step ``when`` after each reset of all."""
 
     obs_dim, action_dim, rest_action, device, window = 2, 2, torch.zeros(2), torch.device("cpu"), (2, 2)
 
