@@ -63,6 +63,7 @@ EVALUATE = "tests/ase/test_evaluate.py"
 CONVERGENCE = "tests/ase/test_convergence.py"
 CONFIDENCE = "tests/ase/test_confidence.py"
 COMPARE = "tests/test_compare.py"
+SKILL_SEARCH = "tests/ase/test_skill_search.py"
 PAGE = "tests/test_page.py"
 BVH = "tests/motions/test_bvh.py"
 ASFAMC = "tests/motions/test_asfamc.py"
@@ -463,4 +464,8 @@ MUTATIONS = [
     Mutation("ase/confidence.py", "2 * sum(clip", "sum(clip", CONFIDENCE),
     Mutation("cfg/measures.py", "HIGH: lambda v: -v", "HIGH: lambda v: v", COMPARE),
     Mutation("cfg/figures.py", "table.sum(1, keepdims=True)", "table.sum(0, keepdims=True)", PAGE),
+    Mutation("ase/skill_search.py", "score.argsort()[:few]", "score.argsort(descending=True)[:few]", SKILL_SEARCH),
+    Mutation("ase/skill_search.py", ".mean(1).argmin()", ".mean(1).argmax()", SKILL_SEARCH),
+    Mutation("ase/skill_search.py", "(other - own)", "(own - other)", SKILL_SEARCH),
+    Mutation("ase/skill_search.py", "torch.where(alive, distance, worst)", "torch.where(alive, distance, 0 * worst)", SKILL_SEARCH),
 ]

@@ -68,6 +68,18 @@ def test_the_environment_lifts_the_chest_while_there_is_grace(character, library
     assert character.model.body(chest).name == "torso"
 
 
+def test_only_who_begins_fallen_is_helped_and_counted(character, library):
+    env = make_env(character, library, 12, start=StartMix(clip=0.0, default=0.5, fallen=0.5), assist=AssistConfig(0.8, 0.01), terminate_on_fall=False)
+    env.reset()
+    fallen = env.start_clip == FALLEN
+    assert 0 < fallen.sum() < 12
+    assert torch.equal(env.assist.lift > 0, fallen)
+    env.assist.level, env.assist.lift[:], env.grace_steps[:] = torch.tensor(0.5), 0.8, 1
+    env.step(env.rest_action.expand(12, -1))
+    assert env.standing[~fallen].all()
+    assert env.assist.level.item() == pytest.approx(0.5 + 0.01 * int(fallen.sum())), "nobody who fell stands after a step; who stood from the start is no success"
+
+
 def test_a_saved_environment_goes_on_with_the_same_help(character, library):
     def made():
         env = make_env(character, library, 4, start=ALL_FALLEN, assist=AssistConfig(0.8, 0.01), terminate_on_fall=False)
