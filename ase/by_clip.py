@@ -13,6 +13,7 @@ from torch import Tensor
 from ase.evaluate import MeasuredEnv
 from ase.learner import Learner
 from ase.metrics import planar_speed, turn_rate
+from ase.rollout import on_their_feet
 
 
 class ClipEnv(MeasuredEnv, Protocol):
@@ -49,16 +50,11 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
     env.reset()
     obs = env.start_on_clip(torch.arange(n, device=env.device), ids, clips.sample_times(ids, generator, window_s))
     z = learner.anchors.sample(ids, generator)
-    alive = torch.ones(n, dtype=torch.bool, device=env.device)
     poses, alives, styles = [], [], []
-    for _ in range(steps):
-        step = env.step(learner.act(obs, z))
-        obs, alive = step.obs, alive & ~step.terminated
+    for step, alive in on_their_feet(env, lambda seen: learner.act(seen, z), obs, steps):
         poses.append(env.planar_pose())
         alives.append(alive)
         styles.append(learner.style.rewards(step.disc_obs, z)[0] * alive)
-        if step.terminated.any():  # keep fallen characters from diverging; their steps no longer count
-            obs = env.reset(step.terminated.nonzero().squeeze(-1))
     later = slice(round(1.0 / control_dt), None)
     pose, on_feet, style = torch.stack(poses)[later], torch.stack(alives)[later], torch.stack(styles)[later].mean(0)
     speed, turn = planar_speed(pose, on_feet, control_dt), turn_rate(pose, on_feet, control_dt)

@@ -44,8 +44,8 @@ class ClipSpace:
         return ((windows - self._mean) / self._std).flatten(1)
 
     def nearest(self, windows: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
-        """The clip ``[S]`` that each stretch of motion is nearest to on average, and which stretch ``[S]`` that is; of windows ``[W, H, F]`` that belong to ``segment [W]``."""
-        return nearest_clips(clip_distances(self.scaled(windows), self.demo, self.demo_clips, self.num_clips), segment)
+        """The clip ``[S]`` that each stretch of motion is nearest to on average, and which stretch ``[S]`` that is; of scaled windows ``[W, G]`` that belong to ``segment [W]``."""
+        return nearest_clips(clip_distances(windows, self.demo, self.demo_clips, self.num_clips), segment)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` of the clips' windows, every clip equally often, ``[n, G]``."""

@@ -18,7 +18,7 @@ from ase.clip_space import ClipSpace
 from ase.learner import Learner
 from ase.metrics import clip_coverage, clip_shares, planar_speed, retrieval_top1, turn_rate
 from ase.motion_sets import earth_movers_distance, frechet_distance, heldout_disc_accuracy, spread
-from ase.rollout import Env
+from ase.rollout import Env, on_their_feet
 
 COVERAGE_SHARE = 0.25  # a latent plays a clip if at least this share of its seconds is nearest to it
 WINDOW_EVERY = 5  # control steps between the windows that are judged
@@ -50,23 +50,16 @@ class Rollouts:
 @torch.no_grad()
 def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history: int, watch: Callable[[], None] = lambda: None) -> Rollouts:
     """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls. ``watch`` is called after each step."""
-    obs = env.reset()
-    alive = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
     poses, alives, windows, owners, times = [], [], [], [], []
-    for t in range(steps):
-        step = env.step(learner.act(obs, z))
+    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, z), env.reset(), steps)):
         watch()
-        obs = step.obs
-        alive = alive & ~step.terminated
         poses.append(env.planar_pose())
         alives.append(alive)
         if t >= history and t % WINDOW_EVERY == 0:
             windows.append(step.disc_obs[alive])
             owners.append(alive.nonzero().squeeze(-1))
             times.append(torch.full_like(owners[-1], t))
-        if step.terminated.any():  # keep fallen characters from diverging; their steps no longer count
-            obs = env.reset(step.terminated.nonzero().squeeze(-1))
-    return Rollouts(torch.stack(poses), torch.stack(alives), ~alive, torch.cat(windows), torch.cat(owners), torch.cat(times))
+    return Rollouts(torch.stack(poses), torch.stack(alives), ~alives[-1], torch.cat(windows), torch.cat(owners), torch.cat(times))
 
 
 def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace, control_dt: float, generator: torch.Generator) -> dict[str, Any]:
@@ -89,11 +82,11 @@ def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace,
     num_clips = space.num_clips
     seconds_each = round(1.0 / control_dt)
     stretches = len(rolled.pose) // seconds_each + 1
-    nearest, segment = space.nearest(rolled.windows, rolled.window_owner * stretches + rolled.window_step // seconds_each)
+    agent = space.scaled(rolled.windows)
+    nearest, segment = space.nearest(agent, rolled.window_owner * stretches + rolled.window_step // seconds_each)
     shares = clip_shares(nearest, owner[segment // stretches], num_latents, num_clips)
     covered = clip_coverage(shares, COVERAGE_SHARE)
     overall = torch.bincount(nearest, minlength=num_clips) / max(1, len(nearest))
-    agent = space.scaled(rolled.windows)
     diversity, within = spread(agent, rolled.window_owner, owner)
     size = min(SET_SIZE, len(agent))
     picked = torch.randperm(len(agent), generator=generator, device=agent.device)[:size]

@@ -5,6 +5,7 @@ Shapes: ``T`` rollout steps, ``N`` environments, ``B = T * N``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -52,6 +53,18 @@ class Env(Protocol):
     def action_dim(self) -> int: ...
     def reset(self, env_ids: Tensor | None = None) -> Tensor: ...
     def step(self, action: Tensor) -> StepLike: ...
+
+
+def on_their_feet(env: Env, act: Callable[[Tensor], Tensor], obs: Tensor, steps: int) -> Iterator[tuple[StepLike, Tensor]]:
+    """Acts for ``steps`` from ``obs [N, O]`` and gives each control step, and who has not fallen in any so far, ``[N]``. Who falls starts anew, so that it does not diverge, and
+    counts no more; at the time of a step it still lies where it fell."""
+    alive = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    for _ in range(steps):
+        step = env.step(act(obs))
+        obs, alive = step.obs, alive & ~step.terminated
+        yield step, alive
+        if step.terminated.any():
+            obs = env.reset(step.terminated.nonzero().squeeze(-1))
 
 
 @dataclass

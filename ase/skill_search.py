@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ase.metrics import clip_distances
-from ase.rollout import Env
+from ase.rollout import Env, on_their_feet
 
 ELITE_SHARE = 0.25  # of the candidates, around which the next ones are drawn
 FIRST_SPREAD, SHRINK = 0.8, 0.6  # length of the step off a latent before it is put back onto the sphere; what it is multiplied by each round
@@ -124,16 +124,11 @@ def play(env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip
     held = z.repeat_interleave(starts, dim=0)
     env.reset()
     obs = env.start_on_clip(torch.arange(count * starts, device=device), torch.full((count * starts,), clip_id, device=device), times_s.repeat(count))
-    alive = torch.ones(count * starts, dtype=torch.bool, device=device)
     distances, alives = [], []
-    for _ in range(steps):
-        step = env.step(act(obs, held))
-        obs, alive = step.obs, alive & ~step.terminated
+    for step, alive in on_their_feet(env, lambda seen: act(seen, held), obs, steps):
         distances.append(distance(step.disc_obs))
         alives.append(alive)
-        if step.terminated.any():  # keep fallen characters from diverging; their steps no longer count
-            obs = env.reset(step.terminated.nonzero().squeeze(-1))
-    return Played(held_score(torch.stack(distances), torch.stack(alives), skip).view(count, starts), ~alive.view(count, starts))
+    return Played(held_score(torch.stack(distances), torch.stack(alives), skip).view(count, starts), ~alives[-1].view(count, starts))
 
 
 def search(play: Callable[[Tensor], Played], known: dict[str, Tensor], draw: Callable[[int], Tensor], config: SearchConfig, generator: torch.Generator) -> Found:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ase.clip_space import ClipSpace
 from ase.learner import Learner
-from ase.rollout import Env
+from ase.rollout import Env, on_their_feet
 
 HOLD_S, LOOK_S = 3.0, 1.0  # how long each latent acts, and the last part of it that is looked at
 WINDOW_EVERY = 3  # control steps between the windows that are judged
@@ -42,24 +42,25 @@ def measure_transitions(env: Env, learner: Learner, space: ClipSpace, rollouts: 
     counts = torch.zeros(space.num_clips, space.num_clips, dtype=torch.long, device=env.device)
     fell, rounds = 0, -(-rollouts // n)
     for _ in range(rounds):
-        obs = env.reset()
-        alive = torch.ones(n, dtype=torch.bool, device=env.device)
-        halves = []
-        for _half in range(2):
-            z, seen = learner.draw_latents(n, generator), []
-            for t in range(steps):
-                step = env.step(learner.act(obs, z))
-                obs, alive = step.obs, alive & ~step.terminated
-                if t >= steps - look and (steps - 1 - t) % WINDOW_EVERY == 0:
-                    seen.append(step.disc_obs)
-                if step.terminated.any():  # keep fallen characters from diverging; they count no more
-                    obs = env.reset(step.terminated.nonzero().squeeze(-1))
-            windows = torch.stack(seen, dim=1)  # [R, V, H, F]
-            halves.append(space.nearest(windows.flatten(0, 1), torch.arange(n, device=env.device).repeat_interleave(len(seen)))[0])
-        counts += transition_counts(halves[0][alive], halves[1][alive], space.num_clips)
+        first, second = (learner.draw_latents(n, generator) for _half in range(2))
+        windows, alive = act_through_change(env, learner, first, second, steps, look)
+        before, after = (space.nearest(space.scaled(half.flatten(0, 1)), torch.arange(n, device=env.device).repeat_interleave(half.shape[1]))[0] for half in windows)
+        counts += transition_counts(before[alive], after[alive], space.num_clips)
         fell += int((~alive).sum())
     return {
         "transition_coverage": transition_coverage(counts),
         "transition_fall_rate": fell / (rounds * n),
         "transitions": {"clips": list(space.names), "counts": counts.tolist()},
     }
+
+
+def act_through_change(env: Env, learner: Learner, first: Tensor, second: Tensor, steps: int, look: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Windows ``[R, V, H, F]`` of the last ``look`` control steps under latents ``first [R, Z]`` and under ``second``, each held for ``steps``, and who has not fallen, ``[R]``."""
+    held, seen, standing = iter([first] * steps + [second] * steps), [], torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, next(held)), env.reset(), 2 * steps)):
+        standing = alive
+        left = steps - 1 - t % steps
+        if left < look and left % WINDOW_EVERY == 0:
+            seen.append(step.disc_obs)
+    windows = torch.stack(seen, dim=1)
+    return (windows[:, : len(seen) // 2], windows[:, len(seen) // 2 :]), standing

@@ -91,9 +91,14 @@ class Character:
         return int(self.model.nu)
 
     @property
+    def mass_kg(self) -> float:
+        """Of the whole character."""
+        return float(self.model.body_subtreemass[self.root_id])
+
+    @property
     def weight_n(self) -> float:
         """Of the whole character, newtons."""
-        return float(self.model.body_subtreemass[self.root_id] * -self.model.opt.gravity[2])
+        return self.mass_kg * -float(self.model.opt.gravity[2])
 
     @property
     def chest_id(self) -> int:

@@ -68,7 +68,7 @@ class QualityRecorder:
         found = mine | {f"clip_{name}": value for name, value in clips.items()}
         for name, unit in (("foot_skate", "m_s"), ("jerk", "m_s3")):
             found[f"{name}_ratio"] = mine[f"{name}_{unit}"] / max(clips[f"{name}_{unit}"], 1e-6)
-        found["power_w_kg"] = float(torch.stack(self._power)[:, ids].mean()) / (env.character.weight_n / 9.81)
+        found["power_w_kg"] = float(torch.stack(self._power)[:, ids].mean()) / env.character.mass_kg
         return found
 
     def _mean(self, motions: list[CharacterState]) -> dict[str, float]:

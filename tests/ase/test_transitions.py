@@ -111,4 +111,4 @@ def test_clips_are_drawn_equally_often_however_long() -> None:
     assert space.demo.std().item() == pytest.approx(1.0, abs=0.02)
     drawn = space.draw(4000, torch.Generator().manual_seed(0))
     assert (drawn > drawn.mean()).float().mean().item() == pytest.approx(0.5, abs=0.04)
-    assert space.nearest(torch.tensor([[[0.9]], [[-0.9]], [[-0.8]]]), torch.tensor([4, 2, 2]))[0].tolist() == [1, 0]
+    assert space.nearest(space.scaled(torch.tensor([[[0.9]], [[-0.9]], [[-0.8]]])), torch.tensor([4, 2, 2]))[0].tolist() == [1, 0]
