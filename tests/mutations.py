@@ -19,7 +19,8 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.mutation_list import MUTATIONS, Mutation
+from tests.mutation import Mutation
+from tests.mutation_list import MUTATIONS
 
 ROOT = Path(__file__).parents[1]
 PASS_MARK = 0.95
