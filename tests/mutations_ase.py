@@ -30,6 +30,7 @@ CONFIDENCE = "tests/ase/test_confidence.py"
 SKILL_SEARCH = "tests/ase/test_skill_search.py"
 
 MUTATIONS = [
+    # Losses
     Mutation("ase/losses.py", "z.square().sum(-1) - action.shape[-1]", "z.square().sum(-1) + action.shape[-1]", LOSSES),
     Mutation("ase/losses.py", "math.log(2 * math.pi)", "math.log(math.pi)", LOSSES),
     Mutation("ase/losses.py", "-torch.minimum(", "-torch.maximum(", LOSSES),
@@ -43,32 +44,40 @@ MUTATIONS = [
     Mutation("ase/losses.py", "return -(predicted * latent)", "return (predicted * latent)", LOSSES),
     Mutation("ase/losses.py", "0.5 - 0.5 * (latent_a", "0.5 + 0.5 * (latent_a", LOSSES),
     Mutation("ase/losses.py", "mean_a.clamp(-1, 1)", "mean_a", LOSSES),
+    # Returns
     Mutation("ase/returns.py", "(~terminated).to", "(~(terminated | truncated)).to", RETURNS),
     Mutation("ase/returns.py", "(~(terminated | truncated)).to", "(~terminated).to", RETURNS),
     Mutation("ase/returns.py", "discount * alive * next_value", "discount * next_value", RETURNS),
     Mutation("ase/returns.py", "discount * lam * goes_on[t]", "discount * goes_on[t]", RETURNS),
+    # Rewards
     Mutation("ase/rewards.py", "F.softplus(logit)", "F.softplus(-logit)", REWARDS),
     Mutation("ase/rewards.py", "MIN_FAKE_PROB = 1e-4", "MIN_FAKE_PROB = 1e-3", REWARDS),
     Mutation("ase/rewards.py", ".sum(-1).clamp_min(0.0)", ".sum(-1)", REWARDS),
+    # Latents
     Mutation("ase/latents.py", "F.normalize(torch.randn(", "F.normalize(torch.rand(", LATENTS),
     Mutation("ase/latents.py", "self._high + 1", "self._high", LATENTS),
     Mutation("ase/latents.py", "self.age[env_ids] = 0", "self.age[env_ids] = 1", LATENTS),
     Mutation("ase/latents.py", "self.steps_left <= 0", "self.steps_left <= 1", LATENTS),
+    # Normalizer
     Mutation("ase/normalizer.py", "self.count * n / total) / total", "self.count * n / total * 0) / total", NORMALIZER),
     Mutation("ase/normalizer.py", "self.mean += delta * n / total", "self.mean += delta * n / (total + 1)", NORMALIZER),
     Mutation("ase/normalizer.py", ".clamp(-self.limit, self.limit)", ".clamp_max(self.limit)", NORMALIZER),
     Mutation("ase/normalizer.py", "y * self.std + ", "y * self.var.float() + ", NORMALIZER),
+    # Replay
     Mutation("ase/replay.py", "frames[-capacity:], valid[-capacity:]", "frames[:capacity], valid[:capacity]", REPLAY),
     Mutation("ase/replay.py", "torch.randint(len(self), (n,)", "torch.randint(max(1, len(self) // 2), (n,)", REPLAY),
     Mutation("ase/replay.py", "self._next = (self._next + len(frames))", "self._next = len(frames)", REPLAY),
+    # Networks
     Mutation("ase/nets.py", "torch.autocast(x.device.type, enabled=False)", "torch.autocast(x.device.type, torch.bfloat16, enabled=torch.is_autocast_enabled('cpu'))", NETS),
     Mutation("ase/nets.py", "F.normalize(self.mlp(window), dim=-1)", "self.mlp(window)", NETS),
+    # PPO
     Mutation("ase/ppo.py", "chosen = torch.where(mask, advantage, 0.0)", "chosen = advantage", PPO),
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = torch.ones_like(mask) / len(mask)", PPO),
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = mask / len(mask)", PPO),
     Mutation("ase/ppo.py", "policy_loss = surrogate + config", "policy_loss = -surrogate + config", PPO),
     Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
     Mutation("ase/ppo.py", "module.parameters(), config.max_grad_norm)", "module.parameters(), 1e9)", PPO),
+    # Pre-training
     Mutation("ase/nets.py", "mean.tanh() if self.squash else mean", "mean", TASK_TRAIN),
     Mutation("ase/nets.py", "torch.zeros_like(rest_action) if squash else rest_action", "rest_action", TASK_TRAIN),
     Mutation("ase/style.py", "for k in range(len(self.pace))]).amax(0)", "for k in range(len(self.pace))]).amin(0)", STYLE),
@@ -96,12 +105,15 @@ MUTATIONS = [
     Mutation("ase/actor_critic.py", "next_value = torch.where(rollout.truncated, rollout.end_value, next_value)", "next_value = next_value.clone()", PRETRAIN),
     Mutation("ase/actor_critic.py", "rollout.terminated, rollout.truncated, self", "rollout.truncated, rollout.terminated, self", PRETRAIN),
     Mutation("ase/pretrain.py", "skill = torch.where(evidence, skill, 0.0)", "skill = skill.clone()", PRETRAIN),
+    # Style
     Mutation("ase/style.py", "evidence.nonzero()", "torch.ones_like(evidence).nonzero()", STYLE),
     Mutation("ase/style.py", "+ flatness * penalty", "- 1e-3 * penalty", STYLE),
     Mutation("ase/style.py", "clean if config.judge_noise_free", "~clean if config.judge_noise_free", STYLE),
+    # Checkpoints
     Mutation("ase/checkpoint.py", "save_file(tensors, temporary", "save_file(tensors, path", CHECKPOINT),
     Mutation("ase/checkpoint.py", "stale.unlink()", "stale.exists()", CHECKPOINT),
     Mutation("ase/checkpoint.py", "saved[key].shape != tensor.shape", "saved[key].dim() != tensor.dim()", CHECKPOINT),
+    # Symmetry and measures
     Mutation("ase/symmetry.py", "z[:, :1].abs()", "z[:, :1]", MIRROR),
     Mutation("ase/symmetry.py", "action[..., self.action_index]", "action[..., :]", MIRROR),
     Mutation("ase/metrics.py", "pose[1:, :, 2] - pose[:-1, :, 2]", "pose[:-1, :, 2] - pose[1:, :, 2]", METRICS),
@@ -127,6 +139,7 @@ MUTATIONS = [
     Mutation("ase/anchors.py", "torch.where(clips == first, SIDE, -SIDE)", "torch.where(clips == first, SIDE, SIDE)", "tests/ase/test_anchors.py"),
     Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
+    # Practice, pace, smoothing, clips by their latents
     Mutation("ase/practice.py", "torch.arange(len(style), 0, -1, device=style.device)", "torch.arange(1, len(style) + 1, device=style.device)", PRACTICE),
     Mutation("ase/practice.py", "torch.exp(-self._decay * held)", "torch.exp(self._decay * -held / 2)", PRACTICE),
     Mutation("ase/practice.py", ".clamp_max(1.0), self.level)", ", self.level)", PRACTICE),
@@ -153,6 +166,7 @@ MUTATIONS = [
     Mutation("ase/rollout.py", "alive & ~step.terminated", "alive", BY_CLIP),
     Mutation("ase/by_clip.py", "round(1.0 / control_dt), None", "None, None", BY_CLIP),
     Mutation("ase/by_clip.py", "standing = mine & on_feet.any(0)", "standing = mine", BY_CLIP),
+    # Latents by weight, trained beginnings, time on a device, CMU's takes by their joint angles
     Mutation("ase/anchors.py", "torch.multinomial(weights, n", "torch.multinomial(torch.ones_like(weights), n", ANCHORS),
     Mutation("ase/learner.py", "partial(self.anchors.draw, weights=clip_weights)", "self.anchors.draw", "tests/ase/test_pretrain.py"),
     Mutation("ase/motion_sets.py", "- 2 * cross", "- cross", SETS),

@@ -56,22 +56,27 @@ MUTATIONS = [
     Mutation("envs/skill_env.py", "self.discount**self.config.hold_steps", "self.discount", SKILL_ENV),
     Mutation("envs/skill_env.py", "reward / sum(weights)", "reward / len(weights)", SKILL_ENV),
     Mutation("envs/play.py", "{LEFT: TURN, RIGHT: -TURN}", "{LEFT: -TURN, RIGHT: TURN}", PLAY),
+    # Character
     Mutation("envs/character.py", "min(1.2 * high, math.pi)", "min(1.0 * high, math.pi)", CHARACTER),
     Mutation("envs/character.py", "0.7 * (high - low)", "0.5 * (high - low)", CHARACTER),
     Mutation("envs/assets/humanoid.xml", 'name="left_hip_y" joint="left_hip" gear="0 1 0"', 'name="left_hip_y" joint="left_hip" gear="0 -1 0"', CHARACTER),
+    # State
     Mutation("envs/state.py", "root_ang_vel=quat_rotate(root_quat, v[3:6].t())", "root_ang_vel=v[3:6].t()", STATE),
     Mutation("envs/state.py", "ang_vel = quat_rotate_inverse(state.root_quat, state.root_ang_vel)", "ang_vel = state.root_ang_vel", STATE),
     Mutation("envs/state.py", "= twist_angle(state", "= -twist_angle(state", STATE),
+    # Features
     Mutation("envs/features.py", "cos * v[1] - sin * v[0]", "cos * v[1] + sin * v[0]", FEATURES),
     Mutation("envs/features.py", "root[:, (0, 2)]", "root[:, (0, 1)]", FEATURES),
     Mutation("envs/features.py", "local(bodies[:, 1:] - bodies[:, :1])", "local(bodies[:, 1:])", FEATURES),
     Mutation("envs/features.py", "local(state.root_lin_vel.reshape(n, 3).t())", "state.root_lin_vel.reshape(n, 3).t()", FEATURES),
     Mutation("envs/features.py", "3 * (character.key_bodies - 1)", "3 * character.key_bodies", FEATURES),
+    # Resets and windows
     Mutation("envs/resets.py", "times_s.unsqueeze(-1) - back", "times_s.unsqueeze(-1) + back", RESETS),
     Mutation("envs/resets.py", "torch.arange(history - 1, -1, -1", "torch.arange(history, 0, -1", RESETS),
     Mutation("envs/resets.py", "qpos[torch.isfinite(qpos).all(-1)]", "qpos[torch.isfinite(qpos).any(-1)]", RESETS),
     Mutation("envs/resets.py", "2] < heights).any(-1)", "2] < heights).all(-1)", RESETS),
     Mutation("envs/demos.py", "n - (history - 1) * subdivisions", "n - history * subdivisions", RESETS),
+    # Environment
     Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", FALLS),
     Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", FALLS),
     Mutation("envs/humanoid.py", "(self.episode_step >= self.config.episode_steps)", "(self.episode_step > self.config.episode_steps)", ENV),
@@ -86,6 +91,7 @@ MUTATIONS = [
     Mutation("envs/humanoid.py", "self.history = self.history.index_copy(0, ids, starts.history)", "self.history[ids] = starts.history", ENV),
     Mutation("envs/humanoid.py", "self.device).clone())", "self.device))", ENV),
     Mutation("envs/humanoid.py", "            self.physics.set_state(ids, standing.qpos, standing.qvel)\n", "", ENV),
+    # Physics
     Mutation("envs/physics_cpu.py", "self._batch.reset(ids)", "len(ids)", PHYSICS),
     Mutation("envs/physics_cpu.py", "self._batch.forward(ids)", "len(ids)", PHYSICS),
     Mutation("envs/physics_cpu.py", "        self._batch.forward()\n", "", PHYSICS),

@@ -30,10 +30,12 @@ DATASET = "tests/motions/test_dataset.py"
 SYNTHETIC = "tests/motions/test_synthetic.py"
 
 MUTATIONS = [
+    # Rotations
     Mutation("motions/rotations.py", "aw * bx + ax * bw + ay * bz - az * by", "aw * bx + ax * bw - ay * bz + az * by", ROTATIONS),
     Mutation("motions/rotations.py", "2.0 * torch.atan2(sin, w)", "torch.atan2(sin, w)", ROTATIONS),
     Mutation("motions/rotations.py", "torch.atan2(2 * (x * y + w * z)", "torch.atan2(2 * (x * y - w * z)", ROTATIONS),
     Mutation("motions/rotations.py", "xy - wz, xz + wy", "xy + wz, xz + wy", ROTATIONS),
+    # Library
     Mutation("motions/library.py", "quat_mul(root_quat[after], quat_conj(root_quat[before]))", "quat_mul(quat_conj(root_quat[before]), root_quat[after])", LIBRARY),
     Mutation("motions/library.py", "quat_mul(quat_conj(joint_quat[before]), joint_quat[after])", "quat_mul(joint_quat[after], quat_conj(joint_quat[before]))", LIBRARY),
     Mutation("motions/library.py", "quat_rotate(turn, lin_vel), ", "lin_vel, ", LIBRARY),
@@ -47,6 +49,7 @@ MUTATIONS = [
     Mutation("motions/smooth.py", "sigma_s * clip.fps", "sigma_s / clip.fps", SMOOTH),
     Mutation("motions/smooth.py", "slice(n, 2 * n + 1)", "slice(n + 1, 2 * n + 2)", SMOOTH),
     Mutation("motions/smooth.py", "make_continuous(turns), make_continuous(joints)", "turns, joints", SMOOTH),
+    # Readers
     Mutation("motions/formats/bvh.py", "np.deg2rad(values[:, column]) / 2", "np.deg2rad(values[:, column])", BVH),
     Mutation("motions/formats/bvh.py", "quat_mul(local[:, joint], turn)", "quat_mul(turn, local[:, joint])", BVH),
     Mutation("motions/formats/bvh.py", "local, moves = local[1:], moves[1:]", "local, moves = local[:-1], moves[:-1]", BVH),
@@ -87,6 +90,7 @@ MUTATIONS = [
     Mutation("motions/formats/orient.py", "mat_quat(to_world @ to_rest.T)", "mat_quat(to_rest @ to_world.T)", SMPL),
     Mutation("motions/formats/robot.py", "quat_mul(quat_conj(turns[:, above]), turns)", "quat_mul(turns, quat_conj(turns[:, above]))", ROBOTS),
     Mutation("motions/formats/robot.py", "places - places[:, above]", "places[:, above] - places", ROBOTS),
+    # Retargeting
     Mutation("motions/retarget.py", "match.leg_m / match.source_leg_m", "match.source_leg_m / match.leg_m", RETARGET),
     Mutation("motions/retarget.py", "qpos[:, 2] -= floor.height", "qpos[:, 2] += floor.height", RETARGET),
     Mutation("motions/retarget.py", "np.degrees(np.arctan(done.floor.tilt))", "np.arctan(done.floor.tilt)", RETARGET),
@@ -104,6 +108,7 @@ MUTATIONS = [
     Mutation("motions/ik.py", "(turn + np.pi) % (2 * np.pi) - np.pi", "turn", IK),
     Mutation("motions/match.py", "swing(ours, theirs)", "swing(theirs, ours)", MATCH),
     Mutation("motions/match.py", "sum(source_leg) / len(legs)", "sum(source_leg)", MATCH),
+    # Contacts and measures of clips
     Mutation("motions/contacts.py", "(points[..., 2].amin(-1) < low_m)", "(points[..., 2].amax(-1) < low_m)", CONTACTS),
     Mutation("motions/contacts.py", ".norm(dim=-1).amin(-1)", ".norm(dim=-1).amax(-1)", CONTACTS),
     Mutation("motions/contacts.py", "speed = torch.maximum(torch.cat(", "speed = torch.minimum(torch.cat(", CONTACTS),
@@ -117,6 +122,7 @@ MUTATIONS = [
         "quat_mul(root, quat_conj(torch.stack((yaw.cos(), zero, zero, yaw.sin()), dim=-1)))",
         MEASURES,
     ),
+    # Datasets
     Mutation("motions/auto_dataset.py", "(d / KIN_RAD) ** 2", "d / KIN_RAD", AUTO_DATASET),
     Mutation("motions/auto_dataset.py", "min(s, FULL_S)", "max(s, FULL_S)", AUTO_DATASET),
     Mutation("motions/auto_dataset.py", "any(abs(float(", "any((float(", AUTO_DATASET),
