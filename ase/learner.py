@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
+from ase.cloning import CloneConfig
 from ase.distributed import copy_from_first
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
@@ -29,6 +30,7 @@ class PretrainConfig:
         max_minutes: wall-clock minutes of training after which it ends, resumed parts included; 0 for no limit.
         save_every_s, log_every, video_every_s: seconds between checkpoints, iterations between log lines, seconds between videos (0: none).
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
+        clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
 
@@ -39,6 +41,7 @@ class PretrainConfig:
     video_every_s: float = 600.0
     bf16: str = "auto"
     symmetric: bool = True
+    clone: CloneConfig = field(default_factory=CloneConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
@@ -95,6 +98,10 @@ class Learner(ActorCritic):
         """``n`` random skills ``[n, Z]``: as in training, but of all clips equally often."""
         return self.anchors.draw(n, generator=generator) if self.anchors is not None else sample_latents(n, self.config.latents.dim, generator)
 
+    def latents_for(self, clip_ids: Tensor) -> Tensor:
+        """Random latents ``[n, Z]`` that stand for ``clip_ids [n]``: of their cells, or any if clips have none."""
+        return self.anchors.sample(clip_ids, self.generator) if self.anchors is not None else sample_latents(len(clip_ids), self.config.latents.dim, self.generator)
+
     def switch_latents(self, env_ids: Tensor) -> None:
         super().switch_latents(env_ids)
         self.practice.end(env_ids)
@@ -118,7 +125,7 @@ class Learner(ActorCritic):
             self.latents.z = self.latents.z.index_copy(0, env_ids[recognized], self.style.encode(windows[recognized]))
         chosen = on_clip & (draw >= 1 - config.clip_share)
         if self.anchors is not None and chosen.any():
-            self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.anchors.sample(clip_ids[chosen], self.generator))
+            self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.latents_for(clip_ids[chosen]))
             if self._looping is not None:
                 self.practice.begin(env_ids[chosen][self._looping[clip_ids[chosen]]])
 

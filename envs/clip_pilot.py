@@ -8,20 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from envs.clip_actions import joint_coordinates
 from envs.humanoid import HumanoidEnv
-from motions.rotations import quat_log, twist_angle
-from motions.skeleton import CharacterState, Skeleton
 
 NOISE = 0.055  # standard deviation of actions around their means, as when exploring
-
-
-def joint_coordinates(state: CharacterState, skeleton: Skeleton) -> Tensor:
-    """Joint angles as actuators count them, ``[..., D]`` radians: a ball joint's rotation vector, a hinge's angle."""
-    columns = []
-    for k, joint in enumerate(skeleton.joints):
-        turn = state.joint_quat[..., k, :]
-        columns.append(quat_log(turn) if joint.kind == "ball" else twist_angle(turn, torch.tensor(joint.axis)).unsqueeze(-1))
-    return torch.cat(columns, dim=-1)
 
 
 class ClipPilot:

@@ -17,6 +17,7 @@ from torch import Tensor
 from envs.assist import Assist, AssistConfig
 from envs.character import Character
 from envs.features import FeatureLayout, observe
+from envs.footing import foot_slide
 from envs.physics import Physics
 from envs.props import PropState
 from envs.pushes import PushConfig, Pushes
@@ -47,6 +48,7 @@ class EnvConfig:
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
         rise_weight: task reward for being up: this times `rise_reward`. Style alone hardly teaches getting up: whoever lies is judged alike whatever it does.
+        slide_weight: what feet that slide cost: this times the speed of each on the floor, m/s (`envs.footing`).
         assist: help in getting up for episodes that begin fallen, while they have grace (`StartMix.grace_s`).
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
         push: random pushes at the root. throw: boxes thrown at the character, whose world must hold one (`ThrowConfig.prop`).
@@ -62,6 +64,7 @@ class EnvConfig:
     start: StartMix = field(default_factory=StartMix)
     terminate_on_fall: bool = True
     rise_weight: float = 0.0
+    slide_weight: float = 0.0
     assist: AssistConfig = field(default_factory=AssistConfig)
     min_root_height_m: float = 0.0
     push: PushConfig = field(default_factory=PushConfig)
@@ -105,7 +108,7 @@ def rise_reward(root_pos: Tensor, root_quat: Tensor, standing_m: float) -> Tenso
 
 
 class HumanoidEnv:
-    """N characters on a plane. There is no task but getting up (`EnvConfig.rise_weight`); style and skill rewards come from the learner.
+    """N characters on a plane. There is no task but getting up (`EnvConfig.rise_weight`) and firm feet (`EnvConfig.slide_weight`); style and skill rewards come from the learner.
 
     Args:
         config: settings.
@@ -252,6 +255,7 @@ class HumanoidEnv:
             self.physics.force[:, self.character.root_id, :3] = self.pushes.advance()
         if self.assist is not None:
             self.physics.force[:, self.character.chest_id, 2] = self.assist.force(self.state.root_pos[:, 2])
+        before = self.state if self.config.slide_weight else None
         self.physics.step(ctrl, self.config.num_substeps)
         stepped = self.clock()
         diverged = self._isolate_diverged()
@@ -266,6 +270,9 @@ class HumanoidEnv:
         reward = torch.zeros(self.num_envs, device=self.device)
         if self.config.rise_weight:
             reward = self.config.rise_weight * rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)
+        if before is not None:
+            slide = foot_slide(before, self.state, self.character.skeleton, self.character.foot_bodies.tolist(), self.config.control_dt)
+            reward = reward - self.config.slide_weight * torch.where(diverged, 0.0, slide)
         self.grace_steps -= 1
         if self.assist is not None:
             self.assist.judge((self.grace_steps == 0) & (self.start_clip == FALLEN), self.standing)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import tyro
 
+from ase.actor_critic import use_bf16
+from ase.cloning import clone
 from ase.distributed import own_seed, process_group, rank
 from ase.learner import Learner
 from ase.pretrain import pretrain
@@ -22,6 +24,7 @@ from cfg.schema import RunConfig
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents
 from envs.character import Character
+from envs.clip_actions import clip_actions
 from envs.demos import DemoWindows
 from envs.engines import choose_device
 from envs.film import write_video
@@ -66,6 +69,10 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     learner = make_learner(config, env)
     if skills is not None and not resume:
         begin_with(learner, skills, library.names)
+    elif config.train.clone.steps and not resume:
+        error = clone(learner, clip_actions(character, library, config.env.control_dt), config.train.clone, use_bf16(config.train.bf16, library.device))
+        if rank() == 0:
+            print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
     folder = RunFolder(out, to_dict(config), clips=library.names)
     obs = begin(env, learner, folder, resume)
     with writing(out):

@@ -13,7 +13,8 @@ import torch
 from envs.bench import bench_env, bench_scaling, device_clock, make_env, peak_memory_bytes, record, run_bare, run_env, torch_threads
 from envs.bench_async import bench_async
 from envs.character import load_character
-from envs.clip_pilot import ClipPilot, joint_coordinates
+from envs.clip_actions import joint_coordinates
+from envs.clip_pilot import ClipPilot
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
 from motions.library import MotionLibrary
