@@ -6,12 +6,14 @@ Shapes: ``T`` rollout steps, ``N`` environments, ``B`` batch, ``O`` observation,
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ase.checkpoint import load_module
+from ase.cloning import Lesson
 from ase.distributed import average_numbers, copy_from_first, own_seed, world_size
 from ase.latents import Draw, LatentConfig, LatentSchedule
 from ase.nets import Policy, Value
@@ -93,8 +95,8 @@ class ActorCritic:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return self.return_normalizer.inverse(self.value(obs, z).unsqueeze(-1)).squeeze(-1)
 
-    def improve(self, rollout: Rollout, reward: Tensor, obs: Tensor, progress: float, bf16: bool) -> dict[str, float]:
-        """One iteration's learning from ``rollout`` with rewards ``[T, N]``, which ended in raw observations ``obs [N, O]``.
+    def improve(self, rollout: Rollout, reward: Tensor, obs: Tensor, progress: float, bf16: bool, rehearse: tuple[float, Callable[[], Lesson]] | None = None) -> dict[str, float]:
+        """One iteration's learning from ``rollout`` with rewards ``[T, N]``, which ended in raw observations ``obs [N, O]``; ``rehearse`` as in `ase.ppo.ppo_update`.
 
         Normalisers are frozen meanwhile and refreshed once, at the end. ``progress`` (0 to 1) through the training sets the step size.
         """
@@ -110,7 +112,7 @@ class ActorCritic:
             self.return_normalizer.update(returns.unsqueeze(-1))
         target = self.return_normalizer(returns.unsqueeze(-1)).squeeze(-1)
         batch = PpoBatch(flat_obs, z, rollout.flat("action"), rollout.flat("log_prob"), rollout.flat("stochastic"), advantage.flatten(), target)
-        metrics = ppo_update(self.policy, self.value, self.policy_opt, self.value_opt, batch, self.ppo, self.generator, bf16)
+        metrics = ppo_update(self.policy, self.value, self.policy_opt, self.value_opt, batch, self.ppo, self.generator, bf16, rehearse)
         self.update_obs_statistics(rollout.flat("obs"))
         self.return_normalizer.update(returns.unsqueeze(-1))
         return metrics | {"reward/total": float(reward.mean()), "value/explained": float(1 - advantage.var() / returns.var().clamp_min(1e-8))}

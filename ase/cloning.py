@@ -33,10 +33,12 @@ class Teacher(Protocol):
 class Pupil(Protocol):
     """What of `ase.learner.Learner` is taught."""
 
-    policy: torch.nn.Module
-    obs_normalizer: torch.nn.Module
     generator: torch.Generator
 
+    @property
+    def policy(self) -> torch.nn.Module: ...
+    @property
+    def obs_normalizer(self) -> torch.nn.Module: ...
     def update_obs_statistics(self, obs: Tensor) -> None: ...
     def latents_for(self, clip_ids: Tensor) -> Tensor: ...
 
@@ -46,15 +48,47 @@ class CloneConfig:
     """Attributes:
     steps, batch_size, lr: gradient steps (0: a policy begins with nothing but the rest pose), moments in one, and Adam's step size, which falls to a twentieth.
     obs_noise: deviation of Gaussian noise on normalised observations, so that actions are right around the clips, too.
+    rehearse_weight: weight, in what the policy learns from acting, of the negative log likelihood of the clips' actions; it falls linearly to 0 (DAPG, arXiv 1709.10087).
+    rehearse_samples: control steps of training until it has fallen. rehearse_batch: moments in a gradient step.
     """
 
     steps: int = 0
     batch_size: int = 2048
     lr: float = 1e-3
     obs_noise: float = 0.2
+    rehearse_weight: float = 0.0
+    rehearse_samples: int = 0
+    rehearse_batch: int = 256
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.rehearse_weight, self.rehearse_samples) < 0:
+            raise ValueError(f"clone: steps, rehearse_weight, rehearse_samples: got {self.steps}, {self.rehearse_weight:g}, {self.rehearse_samples}; expected at least 0")
+        if self.rehearse_weight and not self.rehearse_samples:
+            raise ValueError(f"clone: rehearse_samples: got 0 with rehearse_weight {self.rehearse_weight:g}; expected the control steps until nothing is rehearsed")
+
+    def rehearse_weight_at(self, samples: int) -> float:
+        """The weight of the clips' actions after ``samples`` control steps."""
+        return self.rehearse_weight * max(0.0, 1 - samples / self.rehearse_samples) if self.rehearse_weight else 0.0
 
 
 STATISTICS = 16384  # moments that the normaliser of observations begins with
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Moments of the clips to learn from: normalised ``obs [B, O]``, ``z [B, Z]`` and ``action [B, A]``."""
+
+    obs: Tensor
+    z: Tensor
+    action: Tensor
+
+
+def lesson(pupil: Pupil, teacher: Teacher, size: int, obs_noise: float) -> Lesson:
+    """``size`` moments, each under a latent of its clip, with Gaussian noise of deviation ``obs_noise`` on what is seen."""
+    rows = torch.multinomial(teacher.weight, size, replacement=True, generator=pupil.generator)
+    obs = pupil.obs_normalizer(teacher.obs[rows])
+    obs = obs + obs_noise * torch.randn(obs.shape, generator=pupil.generator, device=obs.device)
+    return Lesson(obs, pupil.latents_for(teacher.clip[rows]), teacher.action[rows])
 
 
 def clone(pupil: Pupil, teacher: Teacher, config: CloneConfig, bf16: bool) -> float:
@@ -63,21 +97,15 @@ def clone(pupil: Pupil, teacher: Teacher, config: CloneConfig, bf16: bool) -> fl
     Returns:
         The root mean square error of the last step, in units of the action.
     """
-    generator = pupil.generator
-
-    def draw(n: int) -> Tensor:
-        return torch.multinomial(teacher.weight, n, replacement=True, generator=generator)
-
-    pupil.update_obs_statistics(teacher.obs[draw(STATISTICS)])
+    often = torch.multinomial(teacher.weight, STATISTICS, replacement=True, generator=pupil.generator)
+    pupil.update_obs_statistics(teacher.obs[often])
     optimizer = torch.optim.Adam(pupil.policy.parameters(), config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, config.steps)
     loss = torch.zeros(())
     for _ in range(config.steps):
-        rows = draw(config.batch_size)
-        obs = pupil.obs_normalizer(teacher.obs[rows])
-        obs = obs + config.obs_noise * torch.randn(obs.shape, generator=generator, device=obs.device)
-        with torch.autocast(obs.device.type, torch.bfloat16, enabled=bf16):
-            loss = (pupil.policy(obs, pupil.latents_for(teacher.clip[rows])) - teacher.action[rows]).square().mean()
+        shown = lesson(pupil, teacher, config.batch_size, config.obs_noise)
+        with torch.autocast(shown.obs.device.type, torch.bfloat16, enabled=bf16):
+            loss = (pupil.policy(shown.obs, shown.z) - shown.action).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

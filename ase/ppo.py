@@ -5,12 +5,14 @@ Shapes: ``B`` samples of an iteration, ``O`` observation, ``A`` action, ``Z`` la
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ase.cloning import Lesson
 from ase.descent import Descent
 from ase.distributed import average, world_size
 from ase.losses import bound_loss, diversity_loss, gaussian_log_prob, surrogate_loss, value_loss
@@ -78,11 +80,19 @@ def normalize_advantage(advantage: Tensor, mask: Tensor) -> Tensor:
 
 
 def ppo_update(
-    policy: Policy, value: Value, policy_opt: Optimizer, value_opt: Optimizer, batch: PpoBatch, config: PpoConfig, generator: torch.Generator, bf16: bool
+    policy: Policy,
+    value: Value,
+    policy_opt: Optimizer,
+    value_opt: Optimizer,
+    batch: PpoBatch,
+    config: PpoConfig,
+    generator: torch.Generator,
+    bf16: bool,
+    rehearse: tuple[float, Callable[[], Lesson]] | None = None,
 ) -> dict[str, float]:
     """Several epochs of clipped-surrogate and value steps over ``batch``; returns the means of losses and diagnostics.
 
-    Only stochastic samples train the policy; every sample trains the value.
+    Only stochastic samples train the policy; every sample trains the value. ``rehearse``: weight and source of actions whose likelihood the policy keeps up meanwhile.
     """
     device = batch.obs.device
     advantage = normalize_advantage(batch.advantage, batch.stochastic)
@@ -112,6 +122,11 @@ def ppo_update(
                     policy_loss = policy_loss + config.diversity_weight * diversity
                 else:
                     diversity = torch.zeros((), device=device)
+                if rehearse is not None:
+                    shown = rehearse[1]()
+                    forgotten = (policy(shown.obs, shown.z) - shown.action).square().sum(-1).mean() / (2 * policy.std**2)
+                    policy_loss = policy_loss + rehearse[0] * forgotten
+                    totals["forgotten"] = totals.get("forgotten", torch.zeros((), device=device)) + forgotten.detach()
             policy_step.start(policy_loss)
             with torch.no_grad():
                 ratio = (log_prob - batch.log_prob[rows]).exp()

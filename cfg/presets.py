@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ase.cloning import CloneConfig
 from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
 from ase.ppo import PpoConfig
@@ -30,6 +31,7 @@ def tiny() -> RunConfig:
             save_every_s=0.0,
             log_every=1,
             video_every_s=0.0,
+            clone=CloneConfig(steps=2, batch_size=64, rehearse_weight=0.1, rehearse_samples=400, rehearse_batch=16),
             latents=LatentConfig(dim=4, min_hold_s=0.1, max_hold_s=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=1, minibatch_size=64, policy_hidden=small, value_hidden=small),
             style=StyleConfig(disc_hidden=small, encoder_hidden=small, updates=1, batch_size=32, replay_size=256, replay_push=32),

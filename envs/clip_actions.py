@@ -79,8 +79,8 @@ def _pull(character: Character, states: CharacterState, codec: StateCodec, accel
     qpos, qvel = (x.double().cpu().numpy() for x in codec.encode(states))
     qacc, size = acceleration.double().cpu().numpy(), 6 + skeleton.num_dofs
     bodies, radii = skeleton.point_bodies.to(states.root_pos.device), skeleton.point_radii.to(states.root_pos)
-    points = states.body_pos_w[:, bodies] + (states.body_mat_w[:, bodies] @ skeleton.point_offsets.to(radii).unsqueeze(-1)).squeeze(-1)
-    points = (points - radii.unsqueeze(-1) * torch.tensor([0.0, 0.0, 1.0], device=radii.device)).double().cpu().numpy()  # [M, G, 3] lowest points
+    centres = states.body_pos_w[:, bodies] + (states.body_mat_w[:, bodies] @ skeleton.point_offsets.to(radii).unsqueeze(-1)).squeeze(-1)
+    points = torch.cat((centres[..., :2], centres[..., 2:] - radii.unsqueeze(-1)), dim=-1).double().cpu().numpy()  # [M, G, 3] where each could touch the floor
     owners = skeleton.point_bodies.numpy() + character.root_id
     stiffness = model.actuator_gainprm[:, 0]
     data, jacobian = mujoco.MjData(model), np.zeros((3, model.nv))

@@ -28,6 +28,7 @@ TRANSITIONS = "tests/ase/test_transitions.py"
 CONVERGENCE = "tests/ase/test_convergence.py"
 CONFIDENCE = "tests/ase/test_confidence.py"
 SKILL_SEARCH = "tests/ase/test_skill_search.py"
+CLONING = "tests/ase/test_cloning.py"
 
 MUTATIONS = [
     # Losses
@@ -191,4 +192,11 @@ MUTATIONS = [
     Mutation("ase/skill_search.py", ".mean(1).argmin()", ".mean(1).argmax()", SKILL_SEARCH),
     Mutation("ase/skill_search.py", "(other - own)", "(own - other)", SKILL_SEARCH),
     Mutation("ase/skill_search.py", "torch.where(alive, distance, worst)", "torch.where(alive, distance, 0 * worst)", SKILL_SEARCH),
+    # Cloning
+    Mutation("ase/cloning.py", "max(0.0, 1 - samples / self.rehearse_samples)", "min(1.0, samples / self.rehearse_samples)", CLONING),
+    Mutation("ase/cloning.py", "obs = obs + obs_noise", "obs = obs + 0 * obs_noise", CLONING),
+    Mutation("ase/cloning.py", "pupil.latents_for(teacher.clip[rows])", "pupil.latents_for(teacher.clip[rows].flip(0))", CLONING),
+    Mutation("ase/cloning.py", "(teacher.obs[often])", "(teacher.obs)", CLONING),
+    Mutation("ase/ppo.py", "policy_loss + rehearse[0] * forgotten", "policy_loss - rehearse[0] * forgotten", PPO),
+    Mutation("ase/ppo.py", "/ (2 * policy.std**2)", "/ policy.std**2", PPO),
 ]

@@ -22,6 +22,8 @@ PUSHES = "tests/envs/test_pushes.py"
 CHARACTER = "tests/envs/test_character.py"
 ASSIST = "tests/envs/test_assist.py"
 QUALITY = "tests/envs/test_quality.py"
+CLIP_ACTIONS = "tests/envs/test_clip_actions.py"
+FOOTING = "tests/envs/test_footing.py"
 
 MUTATIONS = [
     Mutation("envs/resets.py", "(1 - hard + hard * self.failure)", "(1 - hard + hard * (1 - self.failure))", RESETS),
@@ -144,4 +146,14 @@ MUTATIONS = [
     Mutation("envs/quality.py", "(low + NEAR_LIMIT, high - NEAR_LIMIT)", "(low - NEAR_LIMIT, high + NEAR_LIMIT)", QUALITY),
     Mutation("envs/quality.py", "(effort * rate).clamp_min(0.0)", "(effort * rate).abs()", QUALITY),
     Mutation("envs/quality.py", "self.whole &= ~env.fallen", "self.whole &= env.fallen", QUALITY),
+    Mutation("envs/clip_actions.py", "data.qfrc_inverse[6:size] - whole", "data.qfrc_inverse[6:size] + whole", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", "np.exp(-np.maximum(", "np.exp(np.maximum(", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", "times + control_dt / 2", "times - control_dt / 2", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", "(after - before) / (2 * control_dt)", "(before - after) / (2 * control_dt)", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", "skeleton) + pull", "skeleton) - pull", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", "(library.weights / counts)[clip]", "library.weights[clip]", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", "FLIGHT * np.eye(6)", "1e-12 * np.eye(6)", CLIP_ACTIONS),
+    Mutation("envs/footing.py", ").all(0)", ").any(0)", FOOTING),
+    Mutation("envs/footing.py", "slip(points, 1 / dt)", "slip(points, dt)", FOOTING),
+    Mutation("envs/humanoid.py", "reward = reward - self.config.slide_weight", "reward = reward + self.config.slide_weight", FOOTING),
 ]

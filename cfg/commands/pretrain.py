@@ -69,8 +69,10 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     learner = make_learner(config, env)
     if skills is not None and not resume:
         begin_with(learner, skills, library.names)
-    elif config.train.clone.steps and not resume:
-        error = clone(learner, clip_actions(character, library, config.env.control_dt), config.train.clone, use_bf16(config.train.bf16, library.device))
+    teach = config.train.clone
+    teacher = clip_actions(character, library, config.env.control_dt) if teach.steps or teach.rehearse_weight else None
+    if teacher is not None and teach.steps and not resume and skills is None:
+        error = clone(learner, teacher, teach, use_bf16(config.train.bf16, library.device))
         if rank() == 0:
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
     folder = RunFolder(out, to_dict(config), clips=library.names)
@@ -90,7 +92,7 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
             if rank() == 0:
                 preview(config, character, library, learner, reporter, out)
 
-    run_training(lambda told: pretrain(env, demos, learner, obs, told), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", show)
+    run_training(lambda told: pretrain(env, demos, learner, obs, told, teacher), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", show)
 
 
 def preview(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, reporter: Reporter, out: Path) -> None:

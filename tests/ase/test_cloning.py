@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ase.cloning import CloneConfig, clone
+from ase.cloning import CloneConfig, clone, lesson
+from ase.pretrain import rehearsal
 from tests.ase.toys import PointMass, make_learner, tiny_config
 
 LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
@@ -66,3 +67,42 @@ def test_latents_stand_for_clips_or_are_any():
     assert free.shape == (60, 8)
     assert free.norm(dim=-1).tolist() == pytest.approx([1.0] * 60, abs=1e-5)
     assert make_learner(env, tiny_config(latents={"dim": 0})).latents_for(ids).shape == (60, 0)
+
+
+def test_the_clips_are_rehearsed_less_and_less():
+    config = CloneConfig(rehearse_weight=0.2, rehearse_samples=1000)
+    assert [config.rehearse_weight_at(n) for n in (0, 500, 1000, 2000)] == pytest.approx([0.2, 0.1, 0.0, 0.0])
+    assert CloneConfig().rehearse_weight_at(0) == 0.0
+    env = PointMass(4, seed=0)
+    learner = make_learner(
+        env, tiny_config(latents=LATENTS, clone=CloneConfig(rehearse_weight=0.2, rehearse_samples=1000, rehearse_batch=32)), mirrored_clips=torch.tensor([-1] * 3)
+    )
+    assert rehearsal(learner, None) is None
+    learner.samples = 250
+    weight, draw = rehearsal(learner, lessons(env))
+    assert weight == pytest.approx(0.15)
+    shown = draw()
+    assert shown.obs.shape == (32, env.obs_dim)
+    sides = torch.tensor([1.0, -1.0])[learner.anchors.cell(shown.z)]
+    assert (sides.unsqueeze(-1) * shown.action * shown.obs[:, :2]).sum().item() > 0, "actions, latents and what is seen belong together"
+    learner.samples = 1000
+    assert rehearsal(learner, lessons(env)) is None
+
+
+def test_what_is_seen_is_normalised_and_noisy():
+    learner, taught_by, _ = taught(steps=1)
+    assert lesson(learner, taught_by, 4000, 0.0).obs.std().item() == pytest.approx(1.0, abs=0.05)
+    assert lesson(learner, taught_by, 4000, 1.0).obs.std().item() == pytest.approx(2**0.5, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"steps": -1}, "clone: steps, rehearse_weight, rehearse_samples: got -1, 0, 0; expected at least 0"),
+        ({"rehearse_weight": 0.1}, "clone: rehearse_samples: got 0 with rehearse_weight 0.1; expected the control steps until nothing is rehearsed"),
+    ],
+)
+def test_settings_that_say_nothing_are_refused(settings, said):
+    with pytest.raises(ValueError, match=r"^clone") as caught:
+        CloneConfig(**settings)
+    assert str(caught.value) == said

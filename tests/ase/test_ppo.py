@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from ase.cloning import Lesson
 from ase.losses import gaussian_log_prob
 from ase.nets import Policy, Value
 from ase.ppo import PpoBatch, PpoConfig, normalize_advantage, ppo_update
@@ -175,3 +176,19 @@ def test_the_policys_step_size_falls_linearly_and_then_stays():
     config = PpoConfig(policy_lr=4e-4, policy_lr_end=1e-4)
     assert [config.policy_lr_at(p) for p in (0.0, 0.5, 1.0, 3.0)] == pytest.approx([4e-4, 2.5e-4, 1e-4, 1e-4])
     assert PpoConfig(policy_lr=4e-4).policy_lr_at(0.7) == 4e-4
+
+
+def test_rehearsed_actions_become_more_likely_by_their_weight():
+    """With advantages that are all alike nothing else moves the policy."""
+    moved = []
+    for weight in (0.0, 0.1, 0.2):
+        setup = Setup()
+        shown = Lesson(setup.batch.obs, setup.batch.z, torch.full((60, 2), 0.7))
+        before = setup.policy(shown.obs, shown.z).detach()
+        batch = PpoBatch(**{**vars(setup.batch), "advantage": torch.ones(60)})
+        metrics = ppo_update(setup.policy, setup.value, setup.policy_opt, setup.value_opt, batch, CONFIG, torch.Generator(), False, (weight, lambda shown=shown: shown))
+        assert metrics["ppo/forgotten"] == pytest.approx(((before - 0.7) ** 2).sum(-1).mean().item() / (2 * 0.2**2), rel=1e-4)
+        moved.append((setup.policy(shown.obs, shown.z) - before).mean().item())
+    assert moved[0] == pytest.approx(0.0, abs=1e-6)
+    assert moved[1] > 1e-3
+    assert moved[2] == pytest.approx(2 * moved[1], rel=0.1)
