@@ -34,6 +34,17 @@ def test_pretrain_leaves_a_complete_run(trained: Path) -> None:
     assert info["config"]["preset"] == "tiny"
 
 
+def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.max-samples", "128", "--out"]
+    assert run.main([*args, str(tmp_path / "new"), "--train.clone.steps", "200"]) == 0
+    long = capsys.readouterr().out
+    assert run.main([*args, str(tmp_path / "short")]) == 0
+    errors = [float(out.split("root mean square error ")[1].split()[0]) for out in (long, capsys.readouterr().out)]
+    assert errors[0] < 0.5 * errors[1]
+    assert run.main([*args, str(tmp_path / "more"), "--skills", str(trained)]) == 0
+    assert "cloned" not in capsys.readouterr().out
+
+
 def test_resume_continues_bit_for_bit(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "parts")]
     assert run.main([*args, "--train.max-samples", "256"]) == 0
