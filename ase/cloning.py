@@ -72,6 +72,7 @@ class CloneConfig:
 
 
 STATISTICS = 16384  # moments that the normaliser of observations begins with
+UNSTEADY = 0.05  # deviation (m, rad, m/s, rad/s) of what never varies in the clips, such as a joint that they hold still: it will, once somebody acts
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def clone(pupil: Pupil, teacher: Teacher, config: CloneConfig, bf16: bool) -> fl
         The root mean square error of the last step, in units of the action.
     """
     often = torch.multinomial(teacher.weight, STATISTICS, replacement=True, generator=pupil.generator)
-    pupil.update_obs_statistics(teacher.obs[often])
+    seen = teacher.obs[often]
+    pupil.update_obs_statistics(seen + UNSTEADY * torch.randn(seen.shape, generator=pupil.generator, device=seen.device))
     optimizer = torch.optim.Adam(pupil.policy.parameters(), config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, config.steps)
     loss = torch.zeros(())

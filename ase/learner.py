@@ -60,6 +60,7 @@ class Learner(ActorCritic):
         mirrored_clips: ``[C]`` index of each clip's mirror image or -1; needed for ``latents.clip_share``.
         looping_clips: ``[C]`` which clips go on for ever, and so can be lost (`ase.practice`); none if omitted.
         travel_columns: features of a frame that tell how the root travels, for ``style.travel_share``.
+        still: features of joints that the clips hold still, and their least units (see `ase.style.Style`).
         clip_weights: ``[C]`` how often the latents near each clip's anchor are acted in training (with ``latents.clip_focus``); all equally often if omitted.
         num_envs, control_dt: for the latent schedule.
     """
@@ -78,6 +79,7 @@ class Learner(ActorCritic):
         mirrored_clips: Tensor | None = None,
         looping_clips: Tensor | None = None,
         travel_columns: Tensor | None = None,
+        still: tuple[Tensor, Tensor] | None = None,
         clip_weights: Tensor | None = None,
     ):
         z_dim = config.latents.dim
@@ -91,7 +93,7 @@ class Learner(ActorCritic):
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns)
+            self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns, still)
         copy_from_first([self.style])
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:

@@ -95,10 +95,14 @@ class Style(nn.Module):
         window: ``(H, F)``. latent_dim: ``Z``; with 0 there is no encoder. rollout_steps: of the trainings that fill the replay.
         anchors: the clips' cells of the sphere, if they have any.
         travel_columns: features of a frame that the travel discriminator sees.
+        still: features of a frame that tell of joints which the clips hold still, ``[S]``, and the least unit of each, ``[S]``. In units of their own spread, which is none, all
+            motion would be told from the clips by them alone, for no simulated joint is ever still.
     """
 
     pace: Tensor
     travel_ids: Tensor
+    still_columns: Tensor
+    still_units: Tensor
 
     def __init__(
         self,
@@ -109,9 +113,13 @@ class Style(nn.Module):
         device: torch.device | str = "cpu",
         anchors: Anchors | None = None,
         travel_columns: Tensor | None = None,
+        still: tuple[Tensor, Tensor] | None = None,
     ):
         super().__init__()
         self.config = config
+        columns, units = still or (torch.zeros(0, dtype=torch.long), torch.zeros(0))
+        self.register_buffer("still_columns", columns, persistent=False)
+        self.register_buffer("still_units", units, persistent=False)
         self.window_dim = size = window[0] * window[1]
         self.normalizer = Normalizer(window[1])
         self.anchors = anchors
@@ -144,7 +152,11 @@ class Style(nn.Module):
 
     def see(self, windows: Tensor) -> Tensor:
         """What the networks are shown of windows ``[B, H, F]``: normalised, ``[B, H * F]``."""
-        return self.normalizer(windows).flatten(1)
+        x, columns = self.normalizer(windows), self.still_columns
+        if len(columns):
+            unit = torch.maximum(self.normalizer.std[columns], self.still_units)
+            x = x.index_copy(-1, columns, (windows[..., columns] - self.normalizer.mean[columns].float()) / unit)
+        return x.flatten(1)
 
     @torch.no_grad()
     def likeness(self, windows: Tensor, bf16: bool = False) -> Tensor:
@@ -186,7 +198,7 @@ class Style(nn.Module):
     @torch.no_grad()
     def learn_pace(self, windows: Tensor, clips: Tensor) -> None:
         """Sets ``pace`` from windows ``[B, H, F]`` of clips ``[B]``; 1 for a clip that does not occur."""
-        change = self.normalizer(windows).diff(dim=1).square().mean((1, 2))
+        change = self.see(windows).view(len(windows), -1, windows.shape[-1]).diff(dim=1).square().mean((1, 2))
         count = torch.zeros_like(self.pace).index_add_(0, clips, torch.ones_like(change))
         speed = (torch.zeros_like(self.pace).index_add_(0, clips, change) / count.clamp_min(1.0)).sqrt()
         self.pace.copy_((speed / speed.median()).clamp_min(1.0))

@@ -20,6 +20,7 @@ from cfg.load import closest, from_dict
 from cfg.schema import RunConfig
 from envs.character import Character, load_character
 from envs.engines import choose_device, make_physics, share_of_cores
+from envs.features import joint_features
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.mirror import mirror_map
 from envs.props import Prop
@@ -54,6 +55,7 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
         mirrored_clips=env.library.mirrored,
         looping_clips=env.library.loops,
         travel_columns=env.layout.travel_columns,
+        still=joint_features(env.character.skeleton, env.library.still_joints.nonzero().flatten().tolist()),
         clip_weights=env.library.weights,
     )
 

@@ -212,8 +212,9 @@ def _add_joint(new: mujoco.MjsBody, model: mujoco.MjModel, body: int, frame: NDA
         low, high = (float(v) for v in model.jnt_range[ids[0]]) if model.jnt_limited[ids[0]] else (-np.pi, np.pi)
         added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=np.round(frame @ model.jnt_axis[ids[0]], 6), range=np.rad2deg([low, high]))
     else:
-        widest = max(float(np.abs(model.jnt_range[joint]).max()) if model.jnt_limited[joint] else np.pi for joint in ids)
-        added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_BALL, range=np.rad2deg([0.0, min(widest, np.pi)]))
+        widest = [float(np.abs(model.jnt_range[joint]).max()) if model.jnt_limited[joint] else np.pi for joint in ids]
+        cone = min(float(np.linalg.norm(widest)), np.pi)  # all hinges at their ends: narrower, and an arm that hangs from a T-pose would be out of reach
+        added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_BALL, range=np.rad2deg([0.0, cone]))
     added.limited, added.damping[0], added.armature = 1, damping, armature
     return [(name, 1 if lone else 3, stiffness, strength)]
 

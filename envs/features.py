@@ -6,6 +6,7 @@ Shapes: ``O`` policy observation, ``F`` discriminator features of one frame, ``J
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 from envs.character import Character
 from motions.rotations import quat_to_mat, quat_to_tan_norm, twist_angle
 from motions.skeleton import CharacterState, Skeleton
+
+MUCH_TURN, MUCH_SPEED = 0.5, 5.0  # rad (or of a rotated axis, 1) and rad/s: of a joint that should be still
 
 
 def observe(state: CharacterState, skeleton: Skeleton) -> Tensor:
@@ -82,3 +85,19 @@ class FeatureLayout:
     @property
     def style_dim(self) -> int:
         return len(self.style_columns)
+
+
+def joint_features(skeleton: Skeleton, joints: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Columns of an observation, and of the discriminator's features, that tell of ``joints``: their rotations and velocities, ``[S]``; and for each what is much, ``[S]``:
+    `MUCH_TURN` and `MUCH_SPEED`."""
+    balls = [k for k, joint in enumerate(skeleton.joints) if joint.kind == "ball"]
+    hinges = [k for k, joint in enumerate(skeleton.joints) if joint.kind != "ball"]
+    velocities = 13 + 6 * len(balls) + len(hinges)
+    columns: list[int] = []
+    units: list[float] = []
+    for joint in joints:
+        rotation = 13 + 6 * balls.index(joint) if joint in balls else 13 + 6 * len(balls) + hinges.index(joint)
+        turns, dofs = 6 if joint in balls else 1, skeleton.dof_slices[joint]
+        columns += [*range(rotation, rotation + turns), *range(velocities + dofs.start, velocities + dofs.stop)]
+        units += [MUCH_TURN] * turns + [MUCH_SPEED] * (dofs.stop - dofs.start)
+    return torch.tensor(columns, dtype=torch.long), torch.tensor(units)

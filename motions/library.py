@@ -5,6 +5,7 @@ Shapes: ``C`` clips, ``M`` frames of all clips, ``B`` batch, ``J`` joints, ``D``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,7 @@ from motions.cycle import cycle_of
 from motions.rotations import quat_conj, quat_log, quat_mul, quat_rotate, yaw_quat
 from motions.skeleton import CharacterState, Skeleton
 
+STILL_RAD = math.radians(2.0)
 MIN_ANGLE = 1e-6  # radians between neighbouring quaternions, as vectors, below which slerp is linear to machine precision
 
 
@@ -65,6 +67,13 @@ class MotionLibrary:
         """``[C]`` id of the clip that is each clip's mirror image (by its name, ``<name>_mirror``), or -1."""
         found = {name: k for k, name in enumerate(self.names)}
         return torch.tensor([found.get(mirror_name(name), -1) for name in self.names], device=self.device)
+
+    @property
+    def still_joints(self) -> Tensor:
+        """``[J]`` whether no clip turns a joint by more than `STILL_RAD` from where the first frame has it."""
+        quats = self._table[: self._rows[0]].view(4, self._rows[1], -1)[:, 1:]  # [4, J, M]
+        cos = (quats * quats[:, :, :1]).sum(0).abs().clamp(max=1.0)
+        return (2 * torch.acos(cos)).amax(-1) <= STILL_RAD
 
     def mean_speed(self, clip_id: int) -> float:
         """Distance over the ground from a clip's first frame to its last, by its duration, m/s: what a person would call its speed if it goes straight."""

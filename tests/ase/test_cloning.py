@@ -53,6 +53,15 @@ def test_the_normaliser_knows_the_moments_as_often_as_they_occur():
     torch.testing.assert_close(learner.obs_normalizer(drawn).std(0), torch.ones(drawn.shape[1]), atol=0.05, rtol=0)
 
 
+def test_what_the_clips_hold_still_is_not_magnified():
+    env = PointMass(4, seed=0)
+    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
+    lesson = lessons(env)
+    lesson.obs[:, 0] = 2.0
+    clone(learner, lesson, CloneConfig(steps=1), bf16=False)
+    assert learner.obs_normalizer(lesson.obs[:1] + 0.1)[0, 0].item() == pytest.approx(2.0, abs=0.1), "0.1 off is two of 0.05"
+
+
 def test_noise_on_what_is_seen_evens_the_actions_out():
     sharp, blurred = (taught(steps=300, batch_size=256, lr=1e-2, obs_noise=noise) for noise in (0.0, 1.0))
     assert blurred[2] > 2 * sharp[2]

@@ -7,8 +7,8 @@ import torch
 
 from ase.anchors import Anchors
 from ase.latents import sample_latents
-from ase.style import StyleConfig, style_update
-from tests.ase.styles import WINDOW, gaussian, logits, make_style, train
+from ase.style import Style, StyleConfig, style_update
+from tests.ase.styles import CONFIG, WINDOW, gaussian, logits, make_style, train
 from tests.ase.toys import Demonstrations, log_of
 
 
@@ -161,3 +161,23 @@ def test_the_encoder_learns_the_clips_cells_from_the_clips():
         right.append((anchors.cell(style.encode(demos.windows)) == clips).float().mean().item())
     assert right[0] > 0.98
     assert right[1] < 0.8
+
+
+def test_what_clips_hold_still_is_seen_in_a_unit_of_its_own():
+    """Where the clips never vary, small deviations are as nothing, and large ones still show."""
+    torch.manual_seed(0)
+    style = Style(StyleConfig(**CONFIG), WINDOW, 0, still=(torch.tensor([1]), torch.tensor([0.5])))
+    windows = gaussian(3.0)
+    windows[..., 1] = 7.0
+    style.normalizer.update(windows)
+    off = windows[:1].clone()
+    off[..., 1] += 0.1
+    off[..., 2] += 0.1
+    change = (style.see(off) - style.see(windows[:1])).view(1, *WINDOW)
+    torch.testing.assert_close(change[..., 1], torch.full((1, 2), 0.2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(change[..., 2], torch.full((1, 2), 0.1), atol=0.01, rtol=0)
+    off[..., 1] += 0.9
+    assert (style.see(off) - style.see(windows[:1])).view(1, *WINDOW)[..., 1].min() > 1.9
+    style.normalizer.update(windows + 4 * torch.randn(windows.shape))
+    assert style.normalizer.std[1] > 0.5
+    torch.testing.assert_close(style.see(off), style.normalizer(off).flatten(1), msg="once it varies more than that, its own unit counts")

@@ -95,7 +95,7 @@ def test_hinges_become_balls_and_motors_become_servos(adopted):
     ball, hinge = int(mujoco.mjtJoint.mjJNT_BALL), int(mujoco.mjtJoint.mjJNT_HINGE)
     assert [kinds[name] for name in ("left_thigh", "left_foot", "left_shin", "torso")] == [ball, ball, hinge, hinge]
     assert "left_hand" not in kinds, "welded in the original"
-    assert model.joint("left_thigh").range[1] == pytest.approx(np.deg2rad(80))
+    assert model.joint("left_thigh").range[1] == pytest.approx(np.deg2rad(80 * 3**0.5)), "three hinges at their ends"
     np.testing.assert_allclose(model.joint("left_shin").range, np.deg2rad([-60, 80]))
     np.testing.assert_allclose(np.abs(model.joint("left_shin").axis), [np.sin(np.deg2rad(40)), np.cos(np.deg2rad(40)), 0], atol=1e-6)
     servo = model.actuator("left_thigh_y")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from envs.features import FeatureLayout, observe
+from envs.features import MUCH_SPEED, MUCH_TURN, FeatureLayout, joint_features, observe
 from envs.resets import default_state
 from motions.rotations import axis_angle_quat, quat_exp, quat_mul, quat_rotate, yaw_quat
 from tests.envs.helpers import random_state
@@ -150,3 +150,22 @@ def test_leading_dimensions_are_free(character):
     flat = observe(state, character.skeleton)
     torch.testing.assert_close(observe(state.reshape(2, 3), character.skeleton), flat.view(2, 3, -1))
     torch.testing.assert_close(observe(state[0], character.skeleton), flat[0])
+
+
+def test_features_of_a_joint_are_those_that_change_when_it_moves(character):
+    skeleton = character.skeleton
+    rest = default_state(character, 1)
+    for k, dofs in enumerate(skeleton.dof_slices):
+        quat, vel = rest.joint_quat.clone(), rest.joint_vel.clone()
+        ball = skeleton.joints[k].kind == "ball"
+        quat[:, k] = quat_exp(torch.tensor([0.3, 0.4, 0.5])) if ball else axis_angle_quat(torch.tensor(skeleton.joints[k].axis), torch.tensor(0.5))
+        vel[:, dofs] = 1.0
+        moved = skeleton.state(rest.root_pos, rest.root_quat, rest.root_lin_vel, rest.root_ang_vel, quat, vel)
+        changed = ((observe(moved, skeleton) - observe(rest, skeleton)).abs()[0] > 1e-6).nonzero().flatten()
+        bodies = character.skeleton.num_dofs + 13 + sum(6 if j.kind == "ball" else 1 for j in skeleton.joints)
+        columns, units = joint_features(skeleton, [k])
+        assert sorted(columns.tolist()) == [c for c in changed.tolist() if c < bodies]
+        assert units.tolist() == [MUCH_TURN] * (6 if ball else 1) + [MUCH_SPEED] * (3 if ball else 1)
+    both, _ = joint_features(skeleton, [0, 3])
+    assert torch.equal(both, torch.cat((joint_features(skeleton, [0])[0], joint_features(skeleton, [3])[0])))
+    assert len(joint_features(skeleton, [])[0]) == 0

@@ -281,3 +281,14 @@ def test_a_clip_without_a_joint_is_refused(skeleton):
     clip = synthetic.constant_velocity(skeleton)
     with pytest.raises(ValueError, match=r"clip constant_velocity: joint left_ankle is missing. Available: abdomen, neck"):
         MotionLibrary([replace(clip, joint_names=clip.joint_names[:-1], joint_quat=clip.joint_quat[:, :-1])], skeleton)
+
+
+def test_joints_that_no_clip_turns_by_two_degrees_are_still(skeleton):
+    slight, clear = math.radians(1.5), math.radians(3.0)
+    a = synthetic.constant_spin(skeleton, {"neck": (0.0, slight, 0.0), "left_knee": (0.0, clear, 0.0)}, {"right_elbow": (0.0, -0.5, 0.0)})
+    b = synthetic.constant_spin(skeleton, {"right_hip": (clear, 0.0, 0.0)}, {"right_elbow": (0.0, -0.5, 0.0)})
+    still = dict(zip(skeleton.joint_names, MotionLibrary([a, b], skeleton).still_joints.tolist(), strict=True))
+    assert {name for name, is_still in still.items() if not is_still} == {"right_hip", "left_knee"}
+    other = replace(b, name="other", joint_quat=a.joint_quat.copy())
+    elsewhere = synthetic.constant_spin(skeleton, {}, {"right_elbow": (0.0, -0.9, 0.0)})
+    assert not MotionLibrary([other, elsewhere], skeleton).still_joints[skeleton.joint_names.index("right_elbow")], "still in each, but not in the same place"
