@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ase.distributed import copy_from_first
+from ase.rollout import StepLike
 
 
 class Teacher(Protocol):
@@ -28,6 +29,17 @@ class Teacher(Protocol):
     def clip(self) -> Tensor: ...
     @property
     def weight(self) -> Tensor: ...
+
+
+class Env(Protocol):
+    """See `ase.rollout.Env`."""
+
+    num_envs: int
+
+    @property
+    def rest_action(self) -> Tensor: ...
+    def reset(self, env_ids: Tensor | None = None) -> Tensor: ...
+    def step(self, action: Tensor) -> StepLike: ...
 
 
 class Pupil(Protocol):
@@ -71,8 +83,7 @@ class CloneConfig:
         return self.rehearse_weight * max(0.0, 1 - samples / self.rehearse_samples) if self.rehearse_weight else 0.0
 
 
-STATISTICS = 16384  # moments that the normaliser of observations begins with
-UNSTEADY = 0.05  # deviation (m, rad, m/s, rad/s) of what never varies in the clips, such as a joint that they hold still: it will, once somebody acts
+STATISTICS = 16384  # moments that the normaliser of observations begins with, beside as many observations of somebody who falls
 
 
 @dataclass(frozen=True)
@@ -92,15 +103,29 @@ def lesson(pupil: Pupil, teacher: Teacher, size: int, obs_noise: float) -> Lesso
     return Lesson(obs, pupil.latents_for(teacher.clip[rows]), teacher.action[rows])
 
 
-def clone(pupil: Pupil, teacher: Teacher, config: CloneConfig, bf16: bool) -> float:
-    """Teaches the policy the actions of the clips' moments, each under latents of its clip, and the normaliser of observations their spread.
+def falls(env: Env, steps: int = 30) -> Tensor:
+    """What is seen of characters that target the rest pose, however they start, ``[steps * N, O]``; those that fall start anew."""
+    env.reset()
+    seen = []
+    for _ in range(steps):
+        step = env.step(env.rest_action.expand(env.num_envs, -1))
+        seen.append(step.obs)
+        done = step.terminated | step.truncated
+        if done.any():
+            env.reset(done.nonzero().squeeze(-1))
+    return torch.cat(seen)
+
+
+def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf16: bool) -> float:
+    """Teaches the policy the actions of the clips' moments, each under latents of its clip, and the normaliser of observations their spread and that of what is ``seen [M, O]`` by
+    those who fall (`falls`): statistics of the clips alone would be other ones as soon as somebody acts, and what was taught would be lost with them.
 
     Returns:
         The root mean square error of the last step, in units of the action.
     """
     often = torch.multinomial(teacher.weight, STATISTICS, replacement=True, generator=pupil.generator)
-    seen = teacher.obs[often]
-    pupil.update_obs_statistics(seen + UNSTEADY * torch.randn(seen.shape, generator=pupil.generator, device=seen.device))
+    others = torch.randint(len(seen), (STATISTICS,), generator=pupil.generator, device=seen.device)
+    pupil.update_obs_statistics(torch.cat((teacher.obs[often], seen[others])))
     optimizer = torch.optim.Adam(pupil.policy.parameters(), config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, config.steps)
     loss = torch.zeros(())

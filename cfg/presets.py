@@ -50,6 +50,7 @@ def walk() -> RunConfig:
             max_samples=7_000_000,
             max_minutes=20.0,
             video_every_s=0.0,
+            clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=3_000_000),
             latents=LatentConfig(dim=0),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.5e-4, policy_lr_end=3e-5, value_lr=3e-4),
             style=StyleConfig(updates=2, batch_size=1024, judge_noise_free=True, skill_weight=0.0),
@@ -58,15 +59,16 @@ def walk() -> RunConfig:
 
 
 def locomotion() -> RunConfig:
-    """Walking, running and turning with 16-dimensional skill latents, a cell of the sphere for each clip, sized for two CPU cores."""
+    """Walking, running and turning with 16-dimensional skill latents, a cell of the sphere for each clip, from nothing in half an hour on two CPU cores."""
     return RunConfig(
         preset="locomotion",
         dataset="locomotion",
         env=EnvConfig(num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8)),
         train=PretrainConfig(
-            max_samples=28_000_000,
+            max_samples=17_000_000,
             max_minutes=55.0,
-            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=20_000_000, lost_below=0.5),
+            clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=6_000_000),
+            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=4_000_000, lost_below=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
             style=StyleConfig(
                 updates=2,
@@ -78,7 +80,7 @@ def locomotion() -> RunConfig:
                 style_weight=0.7,
                 skill_weight=0.3,
                 skill_weight_first=0.15,
-                skill_ramp_samples=8_000_000,
+                skill_ramp_samples=4_000_000,
             ),
         ),
     )
@@ -91,7 +93,7 @@ def agile() -> RunConfig:
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, policy_lr=1e-4)
     style = replace(base.train.style, skill_ramp_samples=0)
-    return replace(base, preset="agile", dataset="agile", train=replace(base.train, max_samples=12_000_000, latents=latents, ppo=ppo, style=style))
+    return replace(base, preset="agile", dataset="agile", train=replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style))
 
 
 def getup() -> RunConfig:

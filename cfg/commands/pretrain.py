@@ -12,7 +12,7 @@ import torch
 import tyro
 
 from ase.actor_critic import use_bf16
-from ase.cloning import clone
+from ase.cloning import clone, falls
 from ase.distributed import own_seed, process_group, rank
 from ase.learner import Learner
 from ase.pretrain import pretrain
@@ -72,7 +72,7 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     teach = config.train.clone
     teacher = clip_actions(character, library, config.env.control_dt) if teach.steps or teach.rehearse_weight else None
     if teacher is not None and teach.steps and not resume and skills is None:
-        error = clone(learner, teacher, teach, use_bf16(config.train.bf16, library.device))
+        error = clone(learner, teacher, falls(env), teach, use_bf16(config.train.bf16, library.device))
         if rank() == 0:
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
     folder = RunFolder(out, to_dict(config), clips=library.names)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ase.cloning import CloneConfig, clone, lesson
+from ase.cloning import CloneConfig, clone, falls, lesson
 from ase.pretrain import rehearsal
-from tests.ase.toys import PointMass, make_learner, tiny_config
+from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
 LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
 
@@ -29,11 +29,11 @@ def lessons(env, n=400):
     return Lessons(obs, side * 0.1 * (obs[:, :2] - 5), clip, (clip < 2).float() / n)
 
 
-def taught(**settings):
+def taught(seen=None, **settings):
     env = PointMass(4, seed=0)
     learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
     lesson = lessons(env)
-    return learner, lesson, clone(learner, lesson, CloneConfig(**settings), bf16=False)
+    return learner, lesson, clone(learner, lesson, lesson.obs if seen is None else seen, CloneConfig(**settings), bf16=False)
 
 
 def test_a_policy_does_what_each_clip_asks_for_under_its_latents():
@@ -46,20 +46,21 @@ def test_a_policy_does_what_each_clip_asks_for_under_its_latents():
     assert taught(steps=1, batch_size=256)[2] > 0.2
 
 
-def test_the_normaliser_knows_the_moments_as_often_as_they_occur():
-    learner, lesson, _ = taught(steps=1)
-    drawn = lesson.obs[lesson.weight > 0]
-    torch.testing.assert_close(learner.obs_normalizer(drawn).mean(0), torch.zeros(drawn.shape[1]), atol=0.05, rtol=0)
-    torch.testing.assert_close(learner.obs_normalizer(drawn).std(0), torch.ones(drawn.shape[1]), atol=0.05, rtol=0)
+def test_the_normaliser_knows_the_moments_as_often_as_they_occur_and_what_is_seen_in_falls():
+    seen = 11 + torch.randn(1000, 2, generator=torch.Generator().manual_seed(3))
+    learner, lesson, _ = taught(seen, steps=1)
+    both = torch.cat((lesson.obs[lesson.weight > 0], seen[: int((lesson.weight > 0).sum())]))
+    torch.testing.assert_close(learner.obs_normalizer(both).mean(0), torch.zeros(2), atol=0.05, rtol=0)
+    torch.testing.assert_close(learner.obs_normalizer(both).std(0), torch.ones(2), atol=0.05, rtol=0)
 
 
-def test_what_the_clips_hold_still_is_not_magnified():
-    env = PointMass(4, seed=0)
-    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
-    lesson = lessons(env)
-    lesson.obs[:, 0] = 2.0
-    clone(learner, lesson, CloneConfig(steps=1), bf16=False)
-    assert learner.obs_normalizer(lesson.obs[:1] + 0.1)[0, 0].item() == pytest.approx(2.0, abs=0.1), "0.1 off is two of 0.05"
+def test_falls_are_seen_to_their_end_and_start_anew():
+    env = Scripted(4, 3, terminate={(2, 1)}, truncate={(3, 0)})
+    seen = falls(env, 5).view(5, 4, 3)
+    assert seen[2, 1, 1] == 3, "the last observation of the fall"
+    assert seen[3, 1, 1] == 1
+    assert env.resets == [(0, [0, 1, 2, 3]), (3, [1]), (4, [0])]
+    assert all(torch.equal(action, torch.zeros(4, 2)) for action in env.actions)
 
 
 def test_noise_on_what_is_seen_evens_the_actions_out():
