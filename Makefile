@@ -22,7 +22,7 @@ demo: setup
 	$(PY) run.py render ase/pretrained/heading --out $(DEMO)/heading.mp4 --seconds 12
 	@echo
 	@echo "Look at $(DEMO)/walk.mp4 and $(DEMO)/walk.png (trained just now), $(DEMO)/agile.mp4 (the shipped skills) and $(DEMO)/heading.mp4 (a controller that steers them). To go on:"
-	@echo "  $(PY) run.py pretrain locomotion --out runs/locomotion    # 25 to 45 minutes on two cores: walking, running, turning"
+	@echo "  $(PY) run.py pretrain locomotion --out runs/locomotion    # half an hour on two cores: walking, running, turning"
 	@echo "  $(PY) run.py evaluate runs/locomotion --json out.json     # how good are the skills?"
 	@echo "  $(PY) run.py render runs/locomotion --out skills.mp4      # six skills side by side"
 

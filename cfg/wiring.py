@@ -73,7 +73,7 @@ def load_world(config: RunConfig, prop: Prop | None = None) -> tuple[Character, 
     """Character (with ``prop`` beside it, or the box that is thrown at it) and clips of a run, on its device; sets torch's threads."""
     torch.set_num_threads(share_of_cores(config.num_threads))
     device = choose_device(config.device, config.physics)
-    character = load_character(config.env.character, config.env.sim_dt, prop=prop or config.env.throw.prop)
+    character = load_character(config.env.character, config.env.sim_dt, prop=prop or config.env.throw.prop, stiffness=config.env.stiffness)
     return character, build_library(load_dataset(config.dataset, DATASETS), config.clips_dir, character.skeleton, device)
 
 

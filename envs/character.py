@@ -107,17 +107,20 @@ class Character:
         return max(children, key=lambda body: float(self.model.body_subtreemass[body]))
 
 
-def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: CharacterSpec | None = None, prop: Prop | None = None) -> Character:
+def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: CharacterSpec | None = None, prop: Prop | None = None, stiffness: float = 1.0) -> Character:
     """Compiles a character.
 
     Args:
         name: key of `CHARACTERS` or `ADOPTED`, a path of an MJCF file to adopt (`envs.adopt`), or only a label when ``spec`` is given.
         sim_dt: physics step in seconds.
+        stiffness: factor on stiffness, damping and strength of every joint.
         prop: a free body beside the character. It stands last in ``qpos``, ``qvel`` and the sensors; skeleton and actuators do not know of it.
 
     Raises:
-        ValueError: unknown character, missing file, or an MJCF without what the environment needs; the message names the element.
+        ValueError: unknown character, missing file, a stiffness that is not positive, or an MJCF without what the environment needs; the message names the element.
     """
+    if not stiffness > 0:
+        raise ValueError(f"character {name}: stiffness: got {stiffness:g}; expected more than 0")
     mjspec = None
     if spec is None:
         if name in ADOPTED or name.endswith(".xml"):
@@ -147,6 +150,7 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
         prop.add_to(mjspec, bodies)
     model = mjspec.compile()
     model.opt.timestep = sim_dt
+    _stiffen(model, stiffness)
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a diverged state must stay visible
     skeleton = _skeleton(name, model, model.body(bodies[0]).id)
     offset, scale = _action_range(name, model, skeleton)
@@ -165,6 +169,15 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
         default_height_m=float(model.qpos0[2]),
         root_id=int(model.body(bodies[0]).id),
     )
+
+
+def _stiffen(model: mujoco.MjModel, factor: float) -> None:
+    """Multiplies stiffness, damping and strength of every joint that an actuator drives."""
+    model.actuator_gainprm[:, 0] *= factor
+    model.actuator_biasprm[:, 1:3] *= factor
+    model.actuator_forcerange[:] *= factor
+    driven = np.isin(model.dof_jntid, model.actuator_trnid[:, 0])
+    model.dof_damping[driven] *= factor
 
 
 def _skeleton(name: str, model: mujoco.MjModel, root: int) -> Skeleton:

@@ -72,7 +72,7 @@ def make_library(clips: Clips, character: Character, window_s: float) -> MotionL
 def make_env(num_envs: int, clips: Clips, settings: Mapping[str, Any]) -> HumanoidEnv:
     """A `HumanoidEnv` on the CPU; see `make_library` and `make_config`. Its generator is in a fixed state."""
     config = make_config(num_envs, settings)
-    character = load_character(config.character, config.sim_dt)
+    character = load_character(config.character, config.sim_dt, stiffness=config.stiffness)
     library = make_library(clips, character, config.history * config.control_dt)
     physics = CpuPhysics(character.model, num_envs, config.num_threads)
     return HumanoidEnv(config, character, physics, library, torch.Generator().manual_seed(0))

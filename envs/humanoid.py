@@ -41,6 +41,7 @@ class EnvConfig:
 
     Attributes:
         character: humanoid, armed, cmu (dm_control's CMU humanoid), or the path of an MJCF file of your own (see `envs.adopt`).
+        stiffness: factor on stiffness, damping and strength of the character's joints. The servos of other people's models may be too soft to walk with.
         num_envs: parallel simulations.
         sim_dt, control_dt: physics step and policy step; the second is a multiple of the first.
         episode_length_s: time limit (a truncation, not a failure).
@@ -56,6 +57,7 @@ class EnvConfig:
     """
 
     character: str = "humanoid"
+    stiffness: float = 1.0
     num_envs: int = 1024
     sim_dt: float = 1 / 120
     control_dt: float = 1 / 30

@@ -158,4 +158,7 @@ MUTATIONS = [
     Mutation("envs/humanoid.py", "reward = reward - self.config.slide_weight", "reward = reward + self.config.slide_weight", FOOTING),
     Mutation("envs/features.py", "range(velocities + dofs.start", "range(dofs.start", FEATURES),
     Mutation("envs/adopt.py", "np.linalg.norm(widest)", "np.max(widest)", ADOPT),
+    Mutation("envs/character.py", "model.actuator_biasprm[:, 1:3] *= factor", "model.actuator_biasprm[:, 1:3] /= factor", CHARACTER),
+    Mutation("envs/character.py", "model.actuator_forcerange[:] *= factor", "model.actuator_forcerange[:] *= 1", CHARACTER),
+    Mutation("envs/character.py", "model.dof_damping[driven] *= factor", "model.dof_damping[driven] *= 1", CHARACTER),
 ]

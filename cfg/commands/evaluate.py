@@ -164,7 +164,7 @@ def robustness(given: EvaluateArgs, seed: int, config: RunConfig, character: Cha
         settings = replace(
             config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0, assist=AssistConfig()
         )
-        world = load_character(settings.character, settings.sim_dt, prop=throw.prop) if kind == "throw" else character
+        world = load_character(settings.character, settings.sim_dt, prop=throw.prop, stiffness=settings.stiffness) if kind == "throw" else character
         env = make_env(config, world, library, seed, settings)
         z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(seed))
         act = Riser(env, learner, z, seed)

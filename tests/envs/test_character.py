@@ -252,3 +252,23 @@ def test_unknown_names_and_files_are_refused(tmp_path):
 
 def test_pi_is_the_widest_target(character):
     assert character.action_scale.max().item() == pytest.approx(math.pi)
+
+
+def test_stiffness_multiplies_what_joints_answer_with():
+    """Torques of actuators and damping in the same state, weak and beyond their strength, are as many times as large; the free root has none."""
+    torques = []
+    for factor in (1.0, 3.0):
+        model = load_character(stiffness=factor).model
+        data = mujoco.MjData(model)
+        data.qvel[:] = np.linspace(-1.0, 1.0, model.nv)
+        data.ctrl[:] = np.linspace(-0.5, 9.0, model.nu)
+        mujoco.mj_forward(model, data)
+        torques.append(np.concatenate((data.qfrc_actuator[6:], data.qfrc_passive[6:])))
+    np.testing.assert_allclose(torques[1], 3 * torques[0])
+    assert np.abs(torques[0]).min() > 0
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan")])
+def test_a_stiffness_that_is_none_is_refused(factor):
+    with pytest.raises(ValueError, match=f"character humanoid: stiffness: got {factor:g}; expected more than 0"):
+        load_character(stiffness=factor)
