@@ -65,9 +65,12 @@ def clip_actions(character: Character, library: MotionLibrary, control_dt: float
     counts = (library.durations_s * MOMENTS_EACH / control_dt + 1e-3).long() + 1
     clip = torch.arange(library.num_clips, device=library.device).repeat_interleave(counts)
     times = torch.cat([torch.arange(int(n), device=library.device) for n in counts]) * control_dt / MOMENTS_EACH
+    times = times.minimum(library.durations_s[clip])  # not a rounding error beyond
     here = library.state_at(clip, times)
-    before, after = (codec.encode(library.state_at(clip, times + step))[1] for step in (-control_dt, control_dt))
-    pull = torch.from_numpy(_pull(character, here, codec, (after - before) / (2 * control_dt))).to(times)
+    loops, first, last = library.loops[clip], times - control_dt, times + control_dt
+    first, last = torch.where(loops, first, first.clamp_min(0.0)), torch.where(loops, last, last.minimum(library.durations_s[clip]))  # beyond its ends a clip stands still
+    before, after = (codec.encode(library.state_at(clip, moment))[1] for moment in (first, last))
+    pull = torch.from_numpy(_pull(character, here, codec, (after - before) / (last - first).unsqueeze(-1))).to(times)
     target = joint_coordinates(library.state_at(clip, times + control_dt / 2), skeleton) + pull
     action = (target - character.action_offset.to(target)) / character.action_scale.to(target)
     return ClipActions(observe(here, skeleton), action.clamp(-1.0, 1.0), clip, (library.weights / counts)[clip])

@@ -65,12 +65,14 @@ def test_torques_in_the_air_give_the_accelerations_of_the_clip(character):
 
 def test_targets_lead_by_what_joint_damping_takes(character):
     """An elbow at constant rates: damping over stiffness is 0.1 s, so targets are 0.1 s and half a control step ahead, or behind."""
-    pulls = {}
+    pulls, last = {}, {}
     for rate in (-2.0, 2.0):
         _, found = one(constant_spin(character.skeleton, {"right_elbow": (0.0, rate, 0.0)}, {"right_elbow": (0.0, -1.2, 0.0)}, height_m=3.0, duration_s=0.4), character)
         column = next(columns for joint, columns in zip(character.skeleton.joints, character.skeleton.dof_slices, strict=True) if joint.name == "right_elbow").start
         pulls[rate] = (character.action_offset + character.action_scale * found.action[12])[column].item() - (-1.2 + rate * 6 * DT)
+        last[rate] = (character.action_offset + character.action_scale * found.action[24])[column].item() - (-1.2 + rate * 12 * DT)
     assert (pulls[2.0] - pulls[-2.0]) / 2 == pytest.approx(2.0 * (0.1 + DT / 2), abs=0.01)
+    assert (last[2.0] - last[-2.0]) / 2 == pytest.approx(2.0 * 0.1, abs=0.003), "the clip ends, it does not stop"
 
 
 def test_who_crouches_is_carried_by_the_floor(character):
