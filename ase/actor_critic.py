@@ -6,14 +6,13 @@ Shapes: ``T`` rollout steps, ``N`` environments, ``B`` batch, ``O`` observation,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ase.checkpoint import load_module
-from ase.cloning import Lesson
+from ase.cloning import Rehearsal
 from ase.distributed import average_numbers, copy_from_first, own_seed, world_size
 from ase.latents import Draw, LatentConfig, LatentSchedule
 from ase.nets import Policy, Value
@@ -95,7 +94,7 @@ class ActorCritic:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return self.return_normalizer.inverse(self.value(obs, z).unsqueeze(-1)).squeeze(-1)
 
-    def improve(self, rollout: Rollout, reward: Tensor, obs: Tensor, progress: float, bf16: bool, rehearse: tuple[float, Callable[[], Lesson]] | None = None) -> dict[str, float]:
+    def improve(self, rollout: Rollout, reward: Tensor, obs: Tensor, progress: float, bf16: bool, rehearse: Rehearsal | None = None) -> dict[str, float]:
         """One iteration's learning from ``rollout`` with rewards ``[T, N]``, which ended in raw observations ``obs [N, O]``; ``rehearse`` as in `ase.ppo.ppo_update`.
 
         Normalisers are frozen meanwhile and refreshed once, at the end. ``progress`` (0 to 1) through the training sets the step size.

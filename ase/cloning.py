@@ -8,14 +8,16 @@ Shapes: ``M`` moments, ``O`` observation, ``A`` action, ``Z`` latent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ase.distributed import copy_from_first
-from ase.rollout import StepLike
+from ase.rollout import Env, on_their_feet
 
 
 class Teacher(Protocol):
@@ -31,15 +33,11 @@ class Teacher(Protocol):
     def weight(self) -> Tensor: ...
 
 
-class Env(Protocol):
-    """See `ase.rollout.Env`."""
-
-    num_envs: int
+class RestingEnv(Env, Protocol):
+    """Environments whose characters have a pose to rest in, targeted by ``rest_action [A]``."""
 
     @property
     def rest_action(self) -> Tensor: ...
-    def reset(self, env_ids: Tensor | None = None) -> Tensor: ...
-    def step(self, action: Tensor) -> StepLike: ...
 
 
 class Pupil(Protocol):
@@ -103,17 +101,24 @@ def lesson(pupil: Pupil, teacher: Teacher, size: int, obs_noise: float) -> Lesso
     return Lesson(obs, pupil.latents_for(teacher.clip[rows]), teacher.action[rows])
 
 
-def falls(env: Env, steps: int = 30) -> Tensor:
+@dataclass(frozen=True)
+class Rehearsal:
+    """``weight`` of the clips' actions in what a policy learns from acting, and ``draw``, which gives moments of them."""
+
+    weight: float
+    draw: Callable[[], Lesson]
+
+
+def rehearsal(pupil: Pupil, teacher: Teacher | None, config: CloneConfig, samples: int) -> Rehearsal | None:
+    """What is rehearsed after ``samples`` control steps of training, if anything still is."""
+    weight = config.rehearse_weight_at(samples)
+    return Rehearsal(weight, partial(lesson, pupil, teacher, config.rehearse_batch, config.obs_noise)) if teacher is not None and weight > 0 else None
+
+
+def falls(env: RestingEnv, steps: int = 30) -> Tensor:
     """What is seen of characters that target the rest pose, however they start, ``[steps * N, O]``; those that fall start anew."""
-    env.reset()
-    seen = []
-    for _ in range(steps):
-        step = env.step(env.rest_action.expand(env.num_envs, -1))
-        seen.append(step.obs)
-        done = step.terminated | step.truncated
-        if done.any():
-            env.reset(done.nonzero().squeeze(-1))
-    return torch.cat(seen)
+    action = env.rest_action.expand(env.num_envs, -1)
+    return torch.cat([step.obs for step, _ in on_their_feet(env, lambda obs: action, env.reset(), steps)])
 
 
 def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf16: bool) -> float:

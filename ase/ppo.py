@@ -5,14 +5,13 @@ Shapes: ``B`` samples of an iteration, ``O`` observation, ``A`` action, ``Z`` la
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ase.cloning import Lesson
+from ase.cloning import Rehearsal
 from ase.descent import Descent
 from ase.distributed import average, world_size
 from ase.losses import bound_loss, diversity_loss, gaussian_log_prob, surrogate_loss, value_loss
@@ -88,11 +87,11 @@ def ppo_update(
     config: PpoConfig,
     generator: torch.Generator,
     bf16: bool,
-    rehearse: tuple[float, Callable[[], Lesson]] | None = None,
+    rehearse: Rehearsal | None = None,
 ) -> dict[str, float]:
     """Several epochs of clipped-surrogate and value steps over ``batch``; returns the means of losses and diagnostics.
 
-    Only stochastic samples train the policy; every sample trains the value. ``rehearse``: weight and source of actions whose likelihood the policy keeps up meanwhile.
+    Only stochastic samples train the policy; every sample trains the value. ``rehearse``: actions whose likelihood the policy keeps up meanwhile.
     """
     device = batch.obs.device
     advantage = normalize_advantage(batch.advantage, batch.stochastic)
@@ -123,9 +122,9 @@ def ppo_update(
                 else:
                     diversity = torch.zeros((), device=device)
                 if rehearse is not None:
-                    shown = rehearse[1]()
+                    shown = rehearse.draw()
                     forgotten = (policy(shown.obs, shown.z) - shown.action).square().sum(-1).mean() / (2 * policy.std**2)
-                    policy_loss = policy_loss + rehearse[0] * forgotten
+                    policy_loss = policy_loss + rehearse.weight * forgotten
                     totals["forgotten"] = totals.get("forgotten", torch.zeros((), device=device)) + forgotten.detach()
             policy_step.start(policy_loss)
             with torch.no_grad():

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ase.actor_critic import use_bf16
-from ase.cloning import Lesson, Teacher, lesson
+from ase.cloning import Teacher, rehearsal
 from ase.collect import collect
 from ase.distributed import agree
 from ase.learner import Learner
@@ -62,7 +61,7 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
 
         lost = learner.practice.update(style.view_as(reward), learner.latents.age)
         rollout.terminated[-1] |= lost
-        metrics |= learner.improve(rollout, reward, obs, learner.samples / config.max_samples, bf16, rehearsal(learner, teacher))
+        metrics |= learner.improve(rollout, reward, obs, learner.samples / config.max_samples, bf16, rehearsal(learner, teacher, config.clone, learner.samples))
         metrics |= style_update(learner.style, windows, z, evidence, clean, demos, learner.generator, bf16)
         learner.style.normalizer.update(torch.cat((windows.frames[-1], demos.sample(env.num_envs, learner.generator)[:, -1])))
 
@@ -77,13 +76,6 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
         metrics = learner.end_iteration(metrics, rollout, start, acted)
         if not agree(on_iteration(metrics), env.device):
             return
-
-
-def rehearsal(learner: Learner, teacher: Teacher | None) -> tuple[float, Callable[[], Lesson]] | None:
-    """Weight and source of the clips' actions in this iteration, if they still have any."""
-    config = learner.config.clone
-    weight = config.rehearse_weight_at(learner.samples)
-    return (weight, partial(lesson, learner, teacher, config.rehearse_batch, config.obs_noise)) if teacher is not None and weight > 0 else None
 
 
 def restart_lost(env: ClipEnv, learner: Learner, env_ids: Tensor) -> Tensor:

@@ -113,8 +113,8 @@ def load_character(name: str = "humanoid", sim_dt: float = 1 / 120, spec: Charac
     Args:
         name: key of `CHARACTERS` or `ADOPTED`, a path of an MJCF file to adopt (`envs.adopt`), or only a label when ``spec`` is given.
         sim_dt: physics step in seconds.
-        stiffness: factor on stiffness, damping and strength of every joint.
         prop: a free body beside the character. It stands last in ``qpos``, ``qvel`` and the sensors; skeleton and actuators do not know of it.
+        stiffness: factor on stiffness, damping and strength of every joint.
 
     Raises:
         ValueError: unknown character, missing file, a stiffness that is not positive, or an MJCF without what the environment needs; the message names the element.

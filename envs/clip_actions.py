@@ -16,6 +16,7 @@ from torch import Tensor
 from envs.character import Character
 from envs.features import observe
 from envs.state import StateCodec
+from motions.contacts import sole_points
 from motions.library import MotionLibrary
 from motions.rotations import quat_log, twist_angle
 from motions.skeleton import CharacterState, Skeleton
@@ -81,10 +82,10 @@ def _pull(character: Character, states: CharacterState, codec: StateCodec, accel
     model, skeleton = character.model, character.skeleton
     qpos, qvel = (x.double().cpu().numpy() for x in codec.encode(states))
     qacc, size = acceleration.double().cpu().numpy(), 6 + skeleton.num_dofs
-    bodies, radii = skeleton.point_bodies.to(states.root_pos.device), skeleton.point_radii.to(states.root_pos)
-    centres = states.body_pos_w[:, bodies] + (states.body_mat_w[:, bodies] @ skeleton.point_offsets.to(radii).unsqueeze(-1)).squeeze(-1)
-    points = torch.cat((centres[..., :2], centres[..., 2:] - radii.unsqueeze(-1)), dim=-1).double().cpu().numpy()  # [M, G, 3] where each could touch the floor
-    owners = skeleton.point_bodies.numpy() + character.root_id
+    bodies = skeleton.point_bodies.unique().tolist()
+    soles = [sole_points(skeleton, body, states.body_pos_w, states.body_mat_w) for body in bodies]
+    owners = [character.root_id + body for body, mine in zip(bodies, soles, strict=True) for _ in range(mine.shape[1])]
+    points = torch.cat(soles, dim=1).double().cpu().numpy()  # [M, G, 3] where each body could touch the floor
     stiffness = model.actuator_gainprm[:, 0]
     data, jacobian = mujoco.MjData(model), np.zeros((3, model.nv))
     pull = np.zeros((len(qpos), skeleton.num_dofs))
@@ -96,7 +97,7 @@ def _pull(character: Character, states: CharacterState, codec: StateCodec, accel
         trust = np.exp(-np.maximum(points[k, :, 2], 0.0) / REACH_M)
         rows = []
         for point, body in zip(points[k], owners, strict=True):
-            mujoco.mj_jac(model, data, jacobian, None, point, int(body))
+            mujoco.mj_jac(model, data, jacobian, None, point, body)
             rows.append(jacobian[:, :size].copy())
         whole = np.concatenate(rows)  # [3 G, V]
         force = floor_forces(data.qfrc_inverse[:6], whole[:, :6], trust)

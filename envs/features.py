@@ -16,6 +16,7 @@ from envs.character import Character
 from motions.rotations import quat_to_mat, quat_to_tan_norm, twist_angle
 from motions.skeleton import CharacterState, Skeleton
 
+ROOT_COLUMNS = 13  # height, orientation and velocities of the root
 MUCH_TURN, MUCH_SPEED = 0.5, 5.0  # rad (or of a rotated axis, 1) and rad/s: of a joint that should be still
 
 
@@ -73,7 +74,7 @@ class FeatureLayout:
     def of(character: Character) -> FeatureLayout:
         skeleton = character.skeleton
         joint_columns = sum(6 if j.kind == "ball" else 1 for j in skeleton.joints)
-        common = 13 + joint_columns + skeleton.num_dofs
+        common = ROOT_COLUMNS + joint_columns + skeleton.num_dofs
         keys = (common + 3 * (character.key_bodies - 1)).unsqueeze(-1) + torch.arange(3)
         return FeatureLayout(
             obs_dim=common + 3 * (len(skeleton.body_names) - 1),
@@ -90,14 +91,15 @@ class FeatureLayout:
 def joint_features(skeleton: Skeleton, joints: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Columns of an observation, and of the discriminator's features, that tell of ``joints``: their rotations and velocities, ``[S]``; and for each what is much, ``[S]``:
     `MUCH_TURN` and `MUCH_SPEED`."""
-    balls = [k for k, joint in enumerate(skeleton.joints) if joint.kind == "ball"]
-    hinges = [k for k, joint in enumerate(skeleton.joints) if joint.kind != "ball"]
-    velocities = 13 + 6 * len(balls) + len(hinges)
+    rotations: dict[int, range] = {}
+    first = ROOT_COLUMNS
+    for joint in sorted(range(len(skeleton.joints)), key=lambda k: skeleton.joints[k].kind != "ball"):  # balls come before hinges
+        rotations[joint] = range(first, first + (6 if skeleton.joints[joint].kind == "ball" else 1))
+        first = rotations[joint].stop
     columns: list[int] = []
     units: list[float] = []
     for joint in joints:
-        rotation = 13 + 6 * balls.index(joint) if joint in balls else 13 + 6 * len(balls) + hinges.index(joint)
-        turns, dofs = 6 if joint in balls else 1, skeleton.dof_slices[joint]
-        columns += [*range(rotation, rotation + turns), *range(velocities + dofs.start, velocities + dofs.stop)]
-        units += [MUCH_TURN] * turns + [MUCH_SPEED] * (dofs.stop - dofs.start)
+        dofs = skeleton.dof_slices[joint]
+        columns += [*rotations[joint], *range(first + dofs.start, first + dofs.stop)]  # velocities come after all rotations
+        units += [MUCH_TURN] * len(rotations[joint]) + [MUCH_SPEED] * (dofs.stop - dofs.start)
     return torch.tensor(columns, dtype=torch.long), torch.tensor(units)

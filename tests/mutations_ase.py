@@ -197,7 +197,7 @@ MUTATIONS = [
     Mutation("ase/cloning.py", "obs = obs + obs_noise", "obs = obs + 0 * obs_noise", CLONING),
     Mutation("ase/cloning.py", "pupil.latents_for(teacher.clip[rows])", "pupil.latents_for(teacher.clip[rows].flip(0))", CLONING),
     Mutation("ase/cloning.py", "(teacher.obs[often], seen[others])", "(teacher.obs[often],)", CLONING),
-    Mutation("ase/ppo.py", "policy_loss + rehearse[0] * forgotten", "policy_loss - rehearse[0] * forgotten", PPO),
+    Mutation("ase/ppo.py", "policy_loss + rehearse.weight * forgotten", "policy_loss - rehearse.weight * forgotten", PPO),
     Mutation("ase/ppo.py", "/ (2 * policy.std**2)", "/ policy.std**2", PPO),
     Mutation("ase/style.py", "torch.maximum(self.normalizer.std[columns], self.still_units)", "torch.minimum(self.normalizer.std[columns], self.still_units)", STYLE),
 ]

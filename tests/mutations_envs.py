@@ -157,7 +157,7 @@ MUTATIONS = [
     Mutation("envs/footing.py", ").all(0)", ").any(0)", FOOTING),
     Mutation("envs/footing.py", "slip(points, 1 / dt)", "slip(points, dt)", FOOTING),
     Mutation("envs/humanoid.py", "reward = reward - self.config.slide_weight", "reward = reward + self.config.slide_weight", FOOTING),
-    Mutation("envs/features.py", "range(velocities + dofs.start", "range(dofs.start", FEATURES),
+    Mutation("envs/features.py", "range(first + dofs.start", "range(dofs.start", FEATURES),
     Mutation("envs/adopt.py", "np.linalg.norm(widest)", "np.max(widest)", ADOPT),
     Mutation("envs/character.py", "model.actuator_biasprm[:, 1:3] *= factor", "model.actuator_biasprm[:, 1:3] /= factor", CHARACTER),
     Mutation("envs/character.py", "model.actuator_forcerange[:] *= factor", "model.actuator_forcerange[:] *= 1", CHARACTER),

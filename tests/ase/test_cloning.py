@@ -1,13 +1,12 @@
 """Teaching a policy the clips' actions before it acts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from ase.cloning import CloneConfig, clone, falls, lesson
-from ase.pretrain import rehearsal
+from ase.cloning import CloneConfig, clone, falls, lesson, rehearsal
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
 LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
@@ -55,11 +54,11 @@ def test_the_normaliser_knows_the_moments_as_often_as_they_occur_and_what_is_see
 
 
 def test_falls_are_seen_to_their_end_and_start_anew():
-    env = Scripted(4, 3, terminate={(2, 1)}, truncate={(3, 0)})
+    env = Scripted(4, 3, terminate={(2, 1)})
     seen = falls(env, 5).view(5, 4, 3)
     assert seen[2, 1, 1] == 3, "the last observation of the fall"
     assert seen[3, 1, 1] == 1
-    assert env.resets == [(0, [0, 1, 2, 3]), (3, [1]), (4, [0])]
+    assert env.resets == [(0, [0, 1, 2, 3]), (3, [1])]
     assert all(torch.equal(action, torch.zeros(4, 2)) for action in env.actions)
 
 
@@ -84,19 +83,16 @@ def test_the_clips_are_rehearsed_less_and_less():
     assert [config.rehearse_weight_at(n) for n in (0, 500, 1000, 2000)] == pytest.approx([0.2, 0.1, 0.0, 0.0])
     assert CloneConfig().rehearse_weight_at(0) == 0.0
     env = PointMass(4, seed=0)
-    learner = make_learner(
-        env, tiny_config(latents=LATENTS, clone=CloneConfig(rehearse_weight=0.2, rehearse_samples=1000, rehearse_batch=32)), mirrored_clips=torch.tensor([-1] * 3)
-    )
-    assert rehearsal(learner, None) is None
-    learner.samples = 250
-    weight, draw = rehearsal(learner, lessons(env))
-    assert weight == pytest.approx(0.15)
-    shown = draw()
+    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1] * 3))
+    few = replace(config, rehearse_batch=32)
+    assert rehearsal(learner, None, few, 0) is None
+    found = rehearsal(learner, lessons(env), few, 250)
+    assert found.weight == pytest.approx(0.15)
+    shown = found.draw()
     assert shown.obs.shape == (32, env.obs_dim)
     sides = torch.tensor([1.0, -1.0])[learner.anchors.cell(shown.z)]
     assert (sides.unsqueeze(-1) * shown.action * shown.obs[:, :2]).sum().item() > 0, "actions, latents and what is seen belong together"
-    learner.samples = 1000
-    assert rehearsal(learner, lessons(env)) is None
+    assert rehearsal(learner, lessons(env), few, 1000) is None
 
 
 def test_what_is_seen_is_normalised_and_noisy():

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from ase.cloning import Lesson
+from ase.cloning import Lesson, Rehearsal
 from ase.losses import gaussian_log_prob
 from ase.nets import Policy, Value
 from ase.ppo import PpoBatch, PpoConfig, normalize_advantage, ppo_update
@@ -186,7 +186,7 @@ def test_rehearsed_actions_become_more_likely_by_their_weight():
         shown = Lesson(setup.batch.obs, setup.batch.z, torch.full((60, 2), 0.7))
         before = setup.policy(shown.obs, shown.z).detach()
         batch = PpoBatch(**{**vars(setup.batch), "advantage": torch.ones(60)})
-        metrics = ppo_update(setup.policy, setup.value, setup.policy_opt, setup.value_opt, batch, CONFIG, torch.Generator(), False, (weight, lambda shown=shown: shown))
+        metrics = ppo_update(setup.policy, setup.value, setup.policy_opt, setup.value_opt, batch, CONFIG, torch.Generator(), False, Rehearsal(weight, lambda shown=shown: shown))
         assert metrics["ppo/forgotten"] == pytest.approx(((before - 0.7) ** 2).sum(-1).mean().item() / (2 * 0.2**2), rel=1e-4)
         moved.append((setup.policy(shown.obs, shown.z) - before).mean().item())
     assert moved[0] == pytest.approx(0.0, abs=1e-6)
