@@ -88,6 +88,10 @@ class ActorCritic:
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
         """Told of ``env_ids [n]`` that have just started on ``clip_ids [n]`` (-1: on none) with windows ``[n, H, F]``; nothing to do here."""
 
+    def floor_steps(self, env_ids: Tensor) -> Tensor:
+        """For how many control steps falls of ``env_ids [n]`` are none, ``[n]``, by what their latents stand for."""
+        return torch.zeros_like(env_ids)
+
     @torch.no_grad()
     def values(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
         """Values ``[B]``, in units of reward, of normalised observations ``[B, O]`` under latents ``[B, Z]``."""

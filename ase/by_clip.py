@@ -49,7 +49,7 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
     window_s = (learner.style.replay.window[0] - 1) * control_dt
     env.reset()
     obs = env.start_on_clip(torch.arange(n, device=env.device), ids, clips.sample_times(ids, generator, window_s))
-    z = learner.anchors.sample(ids, generator)
+    z = learner.hold(env, learner.anchors.sample(ids, generator), steps)
     poses, alives, styles = [], [], []
     for step, alive in on_their_feet(env, lambda seen: learner.act(seen, z), obs, steps):
         poses.append(env.planar_pose())

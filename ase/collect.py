@@ -61,6 +61,8 @@ def collect(env: Env, learner: ActorCritic, rollout: Rollout, obs: Tensor, bf16:
             learner.switch_latents(switch)
         if done.any():
             learner.begin_on_clips(ids, env.start_clip[ids], env.history[ids])
+        if len(switch):
+            env.allow_floor(switch, learner.floor_steps(switch))
     rollout.windows.finish()
     steps = rollout.terminated.numel()
     return obs, {"episode/mean_steps": steps / max(finished, 1), "episode/falls_per_1000_steps": 1000 * falls / steps, "episode/fall_share": falls / max(finished, 1)}

@@ -51,7 +51,9 @@ class Rollouts:
 def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history: int, watch: Callable[[], None] = lambda: None) -> Rollouts:
     """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls. ``watch`` is called after each step."""
     poses, alives, windows, owners, times = [], [], [], [], []
-    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, z), env.reset(), steps)):
+    start = env.reset()
+    learner.hold(env, z, steps)
+    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, z), start, steps)):
         watch()
         poses.append(env.planar_pose())
         alives.append(alive)

@@ -16,7 +16,7 @@ from ase.distributed import copy_from_first
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
-from ase.rollout import FALLEN
+from ase.rollout import FALLEN, Env
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
@@ -62,6 +62,7 @@ class Learner(ActorCritic):
         travel_columns: features of a frame that tell how the root travels, for ``style.travel_share``.
         still: features of joints that the clips hold still, and their least units (see `ase.style.Style`).
         clip_weights: ``[C]`` how often the latents near each clip's anchor are acted in training (with ``latents.clip_focus``); all equally often if omitted.
+        floor_clips: ``[C]`` clips that go to the floor, where falls under latents of their cells are none; none if omitted.
         num_envs, control_dt: for the latent schedule.
     """
 
@@ -81,6 +82,7 @@ class Learner(ActorCritic):
         travel_columns: Tensor | None = None,
         still: tuple[Tensor, Tensor] | None = None,
         clip_weights: Tensor | None = None,
+        floor_clips: Tensor | None = None,
     ):
         z_dim = config.latents.dim
         self.anchors: Anchors | None = None
@@ -89,7 +91,7 @@ class Learner(ActorCritic):
         draw = partial(self.anchors.draw, weights=clip_weights) if self.anchors is not None else None
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric and z_dim else None, draw=draw)
         self.config = config
-        self._looping, self.control_dt = looping_clips, control_dt
+        self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
@@ -107,6 +109,20 @@ class Learner(ActorCritic):
     def switch_latents(self, env_ids: Tensor) -> None:
         super().switch_latents(env_ids)
         self.practice.end(env_ids)
+
+    def goes_down(self, z: Tensor) -> Tensor:
+        """Whether latents ``[n, Z]`` are of clips that go to the floor, ``[n]``."""
+        if self.anchors is None or self._floor_clips is None:
+            return torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        return self._floor_clips[self.anchors.cell(z)]
+
+    def hold(self, env: Env, z: Tensor, steps: int) -> Tensor:
+        """Tells ``env`` which of its falls are none while the latents ``z [N, Z]`` are held for ``steps`` control steps; returns them."""
+        env.allow_floor(torch.arange(len(z), device=z.device), self.goes_down(z) * steps)
+        return z
+
+    def floor_steps(self, env_ids: Tensor) -> Tensor:
+        return self.goes_down(self.latents.z[env_ids]) * self.latents.steps_left[env_ids]
 
     @torch.no_grad()
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:

@@ -84,4 +84,5 @@ def restart_lost(env: ClipEnv, learner: Learner, env_ids: Tensor) -> Tensor:
     obs = env.reset(env_ids)
     learner.switch_latents(env_ids)
     learner.begin_on_clips(env_ids, env.start_clip[env_ids], env.history[env_ids])
+    env.allow_floor(env_ids, learner.floor_steps(env_ids))
     return obs

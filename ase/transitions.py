@@ -57,8 +57,12 @@ def measure_transitions(env: Env, learner: Learner, space: ClipSpace, rollouts: 
 def act_through_change(env: Env, learner: Learner, first: Tensor, second: Tensor, steps: int, look: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """Windows ``[R, V, H, F]`` of the last ``look`` control steps under latents ``first [R, Z]`` and under ``second``, each held for ``steps``, and who has not fallen, ``[R]``."""
     held, seen, standing = iter([first] * steps + [second] * steps), [], torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
-    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, next(held)), env.reset(), 2 * steps)):
+    start = env.reset()
+    learner.hold(env, first, steps)
+    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, next(held)), start, 2 * steps)):
         standing = alive
+        if t == steps - 1:
+            learner.hold(env, second, steps)
         left = steps - 1 - t % steps
         if left < look and left % WINDOW_EVERY == 0:
             seen.append(step.disc_obs)

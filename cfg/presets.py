@@ -111,19 +111,19 @@ def getup() -> RunConfig:
 
 
 def full() -> RunConfig:
-    """Every clip, get-ups and fallen starts included, sized for a GPU."""
-    wide = (1024, 1024, 512)
-    return RunConfig(
+    """Every clip, from nothing: locomotion, jumps, kicks, dances, rolls, a crawl, and getting up, with 32-dimensional latents. Hours on two CPU cores."""
+    base = locomotion()
+    start = StartMix(clip=0.8, default=0.05, fallen=0.15, recovery=0.2, hard_share=0.7, grace_s=4.0)
+    latents = replace(base.train.latents, dim=32, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
+    clone = CloneConfig(steps=900, rehearse_weight=0.1, rehearse_samples=20_000_000)
+    ppo = replace(base.train.ppo, value_hidden=(512, 256))
+    style = replace(base.train.style, skill_ramp_samples=8_000_000)
+    return replace(
+        base,
         preset="full",
         dataset="full",
-        env=EnvConfig(num_envs=4096, history=10, start=StartMix(clip=0.7, default=0.2, fallen=0.1, recovery=0.2)),
-        train=PretrainConfig(
-            max_samples=2_000_000_000,
-            save_every_s=300.0,
-            latents=LatentConfig(dim=64),
-            ppo=PpoConfig(rollout_steps=32, minibatch_size=16384, num_epochs=5, policy_lr=5e-5, value_lr=1e-4, discount=0.99, policy_hidden=wide, value_hidden=wide),
-            style=StyleConfig(disc_hidden=wide, encoder_hidden=wide, updates=16, batch_size=4096, replay_size=200_000, replay_push=4096, skill_weight=0.25),
-        ),
+        env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(lift=0.9), start=start),
+        train=replace(base.train, max_samples=60_000_000, max_minutes=0.0, clone=clone, latents=latents, ppo=ppo, style=style),
     )
 
 

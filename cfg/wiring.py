@@ -25,7 +25,7 @@ from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.mirror import mirror_map
 from envs.props import Prop
 from envs.recording import SkillRecording, record_skills
-from envs.resets import StartMix
+from envs.resets import StartMix, floor_loops
 from motions.dataset import build_library, load_dataset
 from motions.library import MotionLibrary
 
@@ -57,6 +57,7 @@ def make_learner(config: RunConfig, env: HumanoidEnv) -> Learner:
         travel_columns=env.layout.travel_columns,
         still=joint_features(env.character.skeleton, env.library.still_joints.nonzero().flatten().tolist()),
         clip_weights=env.library.weights,
+        floor_clips=floor_loops(env.library, env.character, config.env.control_dt),
     )
 
 
@@ -156,7 +157,7 @@ def act_out(
     settings = replace(config.env, num_envs=count, start=StartMix(clip=0, default=1), terminate_on_fall=True, episode_length_s=seconds + 1)
     env = make_env(replace(config, physics="auto"), character, library, seed, settings)
     z = torch.stack(list(named.values())).to(env.device)
-    recording = record_skills(env, lambda obs: learner.act(obs, z), lambda windows: learner.style.rewards(windows, z)[0], seconds, clip)
+    recording = record_skills(env, lambda obs: learner.act(obs, z), lambda windows: learner.style.rewards(windows, z)[0], seconds, clip, learner.goes_down(z))
     speed = planar_speed(recording.pose, torch.ones(recording.pose.shape[:2], dtype=torch.bool), settings.control_dt)
     numbers = zip(named, speed, recording.style, recording.fell, strict=True)
     return recording, [f"{name}: {v:.2f} m/s, style {s:.2f}{', fell' if f else ''}" for name, v, s, f in numbers], speed

@@ -197,6 +197,11 @@ class HumanoidEnv:
         """Makes the next reset of ``env_ids [n]`` take their episodes for falls."""
         self.fallen[env_ids] = True
 
+    def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
+        """For ``env_ids [n]`` falls do not count for ``steps [n]`` control steps, and the grace that they have to get up afterwards; where ``steps`` is 0 nothing changes."""
+        longer = torch.where(steps > 0, steps + self.starts.grace, 0)
+        self.grace_steps[env_ids] = torch.maximum(self.grace_steps[env_ids], longer)
+
     def disturb(self, env_ids: Tensor) -> None:
         """Pushes, or throws at, the characters of ``env_ids [n]`` now, whichever the configuration has."""
         if self.pushes is not None:

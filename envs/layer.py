@@ -26,6 +26,7 @@ class Below(Protocol):
     def start_clip(self) -> Tensor: ...
     @property
     def num_diverged(self) -> int: ...
+    def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None: ...
 
 
 E = TypeVar("E", bound=Below)
@@ -54,3 +55,7 @@ class EnvLayer(Generic[E]):
     def num_diverged(self) -> int:
         """Simulations that were put back because they diverged."""
         return self.env.num_diverged
+
+    def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
+        """See `envs.humanoid.HumanoidEnv.allow_floor`."""
+        self.env.allow_floor(env_ids, steps)

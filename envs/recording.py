@@ -43,11 +43,13 @@ class SkillRecording:
 
 
 @torch.no_grad()
-def record_skills(env: HumanoidEnv, act: Callable[[Tensor], Tensor], judge: Callable[[Tensor], Tensor], seconds: float, clip: str = "") -> SkillRecording:
+def record_skills(
+    env: HumanoidEnv, act: Callable[[Tensor], Tensor], judge: Callable[[Tensor], Tensor], seconds: float, clip: str = "", lies: Tensor | None = None
+) -> SkillRecording:
     """Lets every character of ``env`` act for ``seconds``; who falls stays down.
 
     Args:
-        act: action ``[L, A]`` from observations ``[L, O]``. judge: style reward ``[L]`` of windows ``[L, H, F]``.
+        act: action ``[L, A]`` from observations ``[L, O]``. judge: style reward ``[L]`` of windows ``[L, H, F]``. lies: ``[L]`` whose falls are none; nobody's if omitted.
         clip: start on this clip, as early as a window allows; else as the environment starts.
 
     Raises:
@@ -63,6 +65,8 @@ def record_skills(env: HumanoidEnv, act: Callable[[Tensor], Tensor], judge: Call
         reference = env.codec.encode(env.library.state_at(clip_ids[:1].expand(steps), times))[0].cpu().numpy()
     else:
         obs = env.reset()
+    if lies is not None:
+        env.allow_floor(torch.arange(count, device=env.device), lies * steps)
     qpos, pose, style, fell = [], [], [], torch.zeros(count, dtype=torch.bool, device=env.device)
     for _ in range(steps):
         step = env.step(act(obs))

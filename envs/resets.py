@@ -90,6 +90,16 @@ def is_low(state: CharacterState, bodies: Tensor, heights: Tensor) -> Tensor:
     return (state.body_pos_w[..., bodies, 2] < heights).any(-1)
 
 
+def floor_loops(library: MotionLibrary, character: Character, control_dt: float) -> Tensor:
+    """Clips that go on for ever and go to the floor, such as rolls, crawls and cartwheels: what they show is no fall, ``[C]``."""
+    bodies, heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
+    found = torch.zeros(library.num_clips, dtype=torch.bool, device=library.device)
+    for clip in library.loops.nonzero().flatten():
+        times = torch.arange(0.0, float(library.durations_s[clip]), control_dt, device=library.device)
+        found[clip] = is_low(library.state_at(clip.expand(len(times)), times), bodies, heights).any()
+    return found
+
+
 @dataclass(frozen=True)
 class Starts:
     """Beginnings of ``n`` episodes: ``qpos [n, nq]``, ``qvel [n, nv]``, ``obs [n, O]``, ``history [n, H, F]``, ``grace_steps [n]`` in which a fall does not

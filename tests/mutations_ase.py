@@ -29,6 +29,7 @@ CONVERGENCE = "tests/ase/test_convergence.py"
 CONFIDENCE = "tests/ase/test_confidence.py"
 SKILL_SEARCH = "tests/ase/test_skill_search.py"
 CLONING = "tests/ase/test_cloning.py"
+FLOOR = "tests/ase/test_floor_clips.py"
 
 MUTATIONS = [
     # Losses
@@ -141,6 +142,14 @@ MUTATIONS = [
     Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
     # Practice, pace, smoothing, clips by their latents
+    # Clips that go to the floor
+    Mutation("ase/learner.py", "self._floor_clips[self.anchors.cell(z)]", "~self._floor_clips[self.anchors.cell(z)]", FLOOR),
+    Mutation("ase/learner.py", "* self.latents.steps_left[env_ids]", "* self.latents.age[env_ids]", FLOOR),
+    Mutation("ase/learner.py", "self.goes_down(z) * steps)", "steps * torch.ones_like(z[:, 0]))", FLOOR),
+    Mutation("ase/collect.py", "env.allow_floor(switch, learner.floor_steps(switch))", "pass", FLOOR),
+    Mutation("ase/pretrain.py", "env.allow_floor(env_ids, learner.floor_steps(env_ids))", "pass", FLOOR),
+    Mutation("ase/evaluate.py", "    learner.hold(env, z, steps)\n", "", FLOOR),
+    Mutation("ase/by_clip.py", "learner.hold(env, learner.anchors.sample(ids, generator), steps)", "learner.anchors.sample(ids, generator)", BY_CLIP),
     Mutation("ase/practice.py", "torch.arange(len(style), 0, -1, device=style.device)", "torch.arange(1, len(style) + 1, device=style.device)", PRACTICE),
     Mutation("ase/practice.py", "torch.exp(-self._decay * held)", "torch.exp(self._decay * -held / 2)", PRACTICE),
     Mutation("ase/practice.py", ".clamp_max(1.0), self.level)", ", self.level)", PRACTICE),
@@ -176,6 +185,8 @@ MUTATIONS = [
     Mutation("ase/motion_sets.py", "softplus(-logits[0]).mean() + nn.functional.softplus(logits[1])", "softplus(logits[0]).mean() + nn.functional.softplus(-logits[1])", SETS),
     Mutation("ase/motion_sets.py", "agent_seen = rollout_seen[agent_owner]", "agent_seen = rollout_seen[torch.arange(len(agent_owner)) % len(rollout_seen)]", SETS),
     Mutation("ase/motion_sets.py", "distance[~same].mean()", "distance[same].mean()", SETS),
+    Mutation("ase/transitions.py", "learner.hold(env, second, steps)", "learner.hold(env, first, steps)", TRANSITIONS),
+    Mutation("ase/transitions.py", "if t == steps - 1:", "if t == steps:", TRANSITIONS),
     Mutation("ase/transitions.py", "before * num_clips + after", "after * num_clips + before", TRANSITIONS),
     Mutation("ase/transitions.py", "pairs = ~torch.eye", "pairs = torch.eye", TRANSITIONS),
     Mutation("ase/transitions.py", "before[alive], after[alive]", "before, after", TRANSITIONS),

@@ -80,6 +80,11 @@ MUTATIONS = [
     Mutation("envs/demos.py", "n - (history - 1) * subdivisions", "n - history * subdivisions", RESETS),
     # Environment
     Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", FALLS),
+    Mutation("envs/humanoid.py", "steps + self.starts.grace, 0)", "steps, 0)", FALLS),
+    Mutation("envs/humanoid.py", "torch.where(steps > 0, steps + self.starts.grace, 0)", "steps + self.starts.grace", FALLS),
+    Mutation("envs/humanoid.py", "torch.maximum(self.grace_steps[env_ids], longer)", "longer", FALLS),
+    Mutation("envs/resets.py", "for clip in library.loops.nonzero().flatten():", "for clip in torch.arange(library.num_clips):", RESETS),
+    Mutation("envs/resets.py", "bodies, heights).any()\n    return found", "bodies, heights).all()\n    return found", RESETS),
     Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", FALLS),
     Mutation("envs/humanoid.py", "(self.episode_step >= self.config.episode_steps)", "(self.episode_step > self.config.episode_steps)", ENV),
     Mutation("envs/humanoid.py", "self.config.episode_steps) & ~terminated", "self.config.episode_steps)", ENV),

@@ -27,7 +27,7 @@ from envs.film import film, motion_strip, write_image, write_video
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.pushes import PushConfig
 from envs.render import make_renderer
-from envs.resets import StartMix
+from envs.resets import StartMix, floor_loops
 from envs.throws import ThrowConfig
 from motions.clip import MIRROR, Clip
 from motions.dataset import build_library, load_dataset
@@ -129,6 +129,7 @@ def find(given: SkillArgs, settings: SearchConfig, config: RunConfig, character:
         raise ValueError(f"clip {given.like}: leaves {max(steps, 0)} control steps to act out; expected at least {history + MIN_STEPS}, of a longer clip or with more --seconds")
     last = length if loops else max(length - steps * dt, first + START_SHARE * (length - first))
     generator = torch.Generator(library.device).manual_seed(given.seed)
+    upright = not floor_loops(shown, character, dt)[clip_id]
     envs: dict[int, HumanoidEnv] = {}
 
     def acted(z: torch.Tensor) -> Played:
@@ -136,7 +137,7 @@ def find(given: SkillArgs, settings: SearchConfig, config: RunConfig, character:
         if count not in envs:
             start = StartMix(clip=0, default=1)
             envs[count] = make_env(
-                config, character, shown, given.seed, replace(config.env, num_envs=count, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1)
+                config, character, shown, given.seed, replace(config.env, num_envs=count, start=start, terminate_on_fall=upright, episode_length_s=given.seconds + 1)
             )
         return play(envs[count], learner.act, z, clip_id, spread_times(first, last, STARTS, generator), steps, distance, history)
 

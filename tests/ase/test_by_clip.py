@@ -40,6 +40,9 @@ class Walkers:
         self.start_clip = clip_ids
         return torch.zeros(self.num_envs, 3)
 
+    def allow_floor(self, env_ids, steps):
+        self.allowed = (env_ids.tolist(), steps.tolist())
+
     def step(self, action):
         self.t += 1
         fell = (torch.arange(self.num_envs) % 4 == 3) & (self.t == round(self.fall_s / DT))
@@ -52,10 +55,12 @@ class Walkers:
 
 def played(fall_s):
     env = Walkers(8, fall_s)
-    learner = make_learner(env, tiny_config(latents={"dim": 4, "clip_share": 0.5}), mirrored_clips=torch.tensor([-1, -1]))
+    clips = {"mirrored_clips": torch.tensor([-1, -1]), "floor_clips": torch.tensor([False, True])}
+    learner = make_learner(env, tiny_config(latents={"dim": 4, "clip_share": 0.5}), **clips)
     seen = []
     learner.style.rewards = lambda windows, z: seen.append(learner.anchors.cell(z)) or (torch.full((len(z),), 0.8), torch.zeros(len(z)))
     found = play_clips(env, learner, Clips(), seconds=4.0, control_dt=DT, seed=0)
+    assert env.allowed == (list(range(8)), [0, 40] * 4), "what the second shows is no fall"
     assert all(cells.tolist() == [0, 1] * 4 for cells in seen), "each clip is played with latents of its own cell"
     return found
 

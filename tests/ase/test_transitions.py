@@ -34,8 +34,11 @@ class Follower:
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         if env_ids is None:
-            self.time, self.told = 0, []
+            self.time, self.told, self.held = 0, [], []
         return torch.zeros(self.num_envs, 2)
+
+    def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
+        assert not steps.any(), "there is no floor here"
 
     def step(self, action: Tensor) -> ToyStep:
         self.time += 1
@@ -57,6 +60,10 @@ class Obedient:
     def act(self, obs: Tensor, z: Tensor) -> Tensor:
         return z
 
+    def hold(self, env: Follower, z: Tensor, steps: int) -> Tensor:
+        env.held.append((env.time, z.tolist(), steps))
+        return z
+
 
 def test_counts_and_coverage() -> None:
     counts = transition_counts(torch.tensor([0, 0, 0, 2, 1]), torch.tensor([1, 1, 0, 0, 1]), 3)
@@ -65,6 +72,12 @@ def test_counts_and_coverage() -> None:
     assert transition_coverage(torch.ones(3, 3)) == 1.0
     assert transition_coverage(5 * torch.eye(3)) == 0.0
     assert transition_coverage(torch.zeros(1, 1)) == 1.0
+
+
+def test_each_latent_is_made_known_when_it_begins() -> None:
+    env = Follower(2)
+    measured(env, [[0, 1], [1, 2]], 2)
+    assert env.held == [(0, WAYS[torch.tensor([0, 1])].tolist(), 30), (30, WAYS[torch.tensor([1, 2])].tolist(), 30)], "three seconds each, 0.1 s a step"
 
 
 def measured(env: Follower, draws: list[list[int]], rollouts: int) -> dict:

@@ -58,6 +58,9 @@ class PointMass:
         self.age[ids] = 0
         return self.pos
 
+    def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
+        assert not steps.any(), "there is no floor here"
+
     def fail(self, env_ids: Tensor) -> None:
         raise AssertionError(f"{env_ids}: nothing is lost here")
 
@@ -86,7 +89,7 @@ class Scripted:
     def __init__(self, num_envs: int, history: int, terminate: Collection[tuple[int, int]] = (), truncate: Collection[tuple[int, int]] = ()):
         self.num_envs, self.window = num_envs, (history, 3)
         self.terminate, self.truncate = terminate, truncate
-        self.time, self.actions, self.resets, self.failed = 0, [], [], []
+        self.time, self.actions, self.resets, self.failed, self.allowed = 0, [], [], [], []
         self.obs = torch.zeros(num_envs, 3)
         self.history = torch.zeros(num_envs, history, 3)
         self.start_clip = torch.full((num_envs,), -1)
@@ -99,6 +102,9 @@ class Scripted:
         self.obs[ids, 2] += 1
         self.history[ids] = self.obs[ids].unsqueeze(1)
         return self.obs
+
+    def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
+        self.allowed.append((self.time, env_ids.tolist(), steps.tolist()))
 
     def fail(self, env_ids: Tensor) -> None:
         self.failed.append((self.time, env_ids.tolist()))

@@ -109,6 +109,14 @@ def test_a_start_on_a_lying_clip_gets_grace_and_on_a_standing_one_does_not(chara
     assert env.grace_steps.tolist() == [0, 30]
 
 
+def test_falls_do_not_count_for_as_long_as_allowed_and_a_grace_to_get_up(character, library):
+    env = make_env(character, library, 4, start=StartMix(clip=0.0, default=1.0, grace_s=0.2))
+    env.reset()
+    env.grace_steps[:] = torch.tensor([0, 20, 3, 0])
+    env.allow_floor(torch.tensor([0, 1, 2]), torch.tensor([10, 10, 0]))
+    assert env.grace_steps.tolist() == [16, 20, 3, 0], "what is longer stays; nothing changes where nothing is allowed"
+
+
 def fallen(character, library, recovery, n=400):
     env = held(character, library, n, start=StartMix(clip=0.5, default=0.5, recovery=recovery, grace_s=0.1))
     env.physics.qpos[:, 2] = 0.12

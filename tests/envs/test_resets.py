@@ -1,5 +1,7 @@
 """Where episodes start."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from ase import rollout
 from envs.demos import DemoWindows
 from envs.features import FeatureLayout, observe
 from envs.physics_cpu import CpuPhysics
-from envs.resets import FALLEN, NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, is_low
+from envs.resets import FALLEN, NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, floor_loops, is_low
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from tests.envs.helpers import ScriptedPhysics, gait_clip, make_env, random_state
@@ -73,6 +75,16 @@ def test_diverged_drops_are_left_out_of_the_pool(character):
     assert qpos.shape == (2, 43)
     assert qvel.shape == (2, 34)
     assert torch.isfinite(qpos).all()
+
+
+def test_clips_that_go_to_the_floor_and_on_for_ever_are_found(character):
+    skeleton = character.skeleton
+    standing, lying = gait_clip(skeleton, "standing", loop="wrap"), gait_clip(skeleton, "lying", height_m=0.15, tilt=torch.pi / 2, loop="wrap")
+    pos = standing.root_pos.copy()
+    pos[50:70, 2] = 0.2
+    clips = [standing, lying, replace(lying, name="gets up", loop="none"), replace(standing, name="dips", root_pos=pos)]
+    library = MotionLibrary(clips, skeleton)
+    assert floor_loops(library, character, DT).tolist() == [False, True, False, True], "to get up is not to roll"
 
 
 def test_low_means_any_body_below_its_own_height(character):
