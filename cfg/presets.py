@@ -113,7 +113,7 @@ def getup() -> RunConfig:
 def full() -> RunConfig:
     """Every clip, from nothing: locomotion, jumps, kicks, dances, rolls, a crawl, and getting up, with 32-dimensional latents. Hours on two CPU cores."""
     base = locomotion()
-    start = StartMix(clip=0.8, default=0.05, fallen=0.15, recovery=0.2, hard_share=0.7, grace_s=4.0)
+    start = StartMix(clip=0.92, default=0.05, fallen=0.03, recovery=0.1, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, dim=32, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
     clone = CloneConfig(steps=900, rehearse_weight=0.1, rehearse_samples=20_000_000)
     ppo = replace(base.train.ppo, value_hidden=(512, 256))

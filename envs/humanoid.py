@@ -176,9 +176,9 @@ class HumanoidEnv:
         ids = torch.arange(self.num_envs, device=self.device) if env_ids is None else env_ids
         if not len(ids):
             return self.obs
-        if self.config.start.hard_share > 0:
-            soon = -self.grace_steps[ids] <= round(EARLY_S / self.config.control_dt)
-            self.starts.learn(torch.where(self.episode_step[ids] > 0, self.start_clip[ids], NO_CLIP), self.fallen[ids] & soon)
+        if self.config.start.hard_share > 0 or self.config.start.even_time:
+            soon, age = -self.grace_steps[ids] <= round(EARLY_S / self.config.control_dt), self.episode_step[ids]
+            self.starts.learn(torch.where(age > 0, self.start_clip[ids], NO_CLIP), self.fallen[ids] & soon, age * self.config.control_dt)
         if self.config.start.recovery > 0:
             stay = self.fallen[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < self.config.start.recovery)
             lying, ids = ids[stay], ids[~stay]

@@ -19,6 +19,7 @@ from motions.skeleton import CharacterState
 NO_CLIP = -1
 FALLEN = -2  # on no clip, but on the floor
 EARLY_S = 3.0  # a fall this soon after a clip start counts against the clip
+SHORTEST_S = 0.3  # episodes that are shorter count as long as this where time is to be even
 FORGET = 0.02  # share of a clip's failure rate that one more start replaces
 
 
@@ -31,6 +32,8 @@ class StartMix:
         recovery: probability that an episode which ended in a fall goes on from where the character lies.
         hard_share: how much clips on which characters soon fall are preferred: a clip is drawn in proportion to its weight times ``1 - hard_share + hard_share * p``, where ``p``
             is the share of recent starts on it that fell within `EARLY_S`. Without this, motion that is hard is hardly practised: its episodes are the shortest.
+        even_time: the weights of clips are shares of the time that is spent in episodes which start on them, not of these starts: a clip is drawn the less the longer its recent
+            episodes were. Where some clips allow no fall and others nothing else, starts alone would leave the latter next to nothing.
         grace_s: after a fallen or recovery start, and after a clip start that lies low, a fall does not end the episode for this long.
     """
 
@@ -39,6 +42,7 @@ class StartMix:
     fallen: float = 0.0
     recovery: float = 0.0
     hard_share: float = 0.0
+    even_time: bool = False
     grace_s: float = 2.0
 
     def __post_init__(self) -> None:
@@ -150,6 +154,7 @@ class StartBank:
         self._columns = FeatureLayout.of(character).style_columns.to(library.device)
         self._low_bodies, self._low_heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
         self.failure = torch.ones(library.num_clips, device=library.device)
+        self.seconds = torch.ones(library.num_clips, device=library.device)
         self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], dtype=torch.float32, device=library.device)
         self.clear()
 
@@ -161,33 +166,38 @@ class StartBank:
     def clear(self) -> None:
         """Forgets the starts in store, so that what follows depends on the generator alone."""
         self._store: Starts | None = None
-        self._next, self._drawn_from, self._drawn_for = 0, self.generator.get_state(), self.failure.clone()
+        self._next, self._drawn_from, self._drawn_for = 0, self.generator.get_state(), self._record()
 
     def forget(self) -> None:
-        """Forgets which clips are hard, and the starts in store."""
-        self.failure = torch.ones_like(self.failure)
+        """Forgets which clips are hard or take long, and the starts in store."""
+        self.failure, self.seconds = torch.ones_like(self.failure), torch.ones_like(self.seconds)
         self.clear()
 
-    def learn(self, clip_ids: Tensor, failed: Tensor) -> None:
-        """Takes note of episodes that began on ``clip_ids [n]`` (those on none are left out) and whether they soon ended in a fall, ``failed [n]``."""
+    def learn(self, clip_ids: Tensor, failed: Tensor, seconds: Tensor) -> None:
+        """Takes note of episodes that began on ``clip_ids [n]`` (those on none are left out), whether they soon ended in a fall, ``failed [n]``, and how long they lasted."""
         known = clip_ids >= 0
         count = torch.zeros_like(self.failure).index_add_(0, clip_ids[known], torch.ones_like(self.failure[clip_ids[known]]))
-        falls = torch.zeros_like(self.failure).index_add_(0, clip_ids[known], failed[known].to(self.failure))
         keep = (1 - FORGET) ** count
-        self.failure = keep * self.failure + (1 - keep) * falls / count.clamp_min(1.0)
+
+        def mean(of: Tensor) -> Tensor:
+            return torch.zeros_like(count).index_add_(0, clip_ids[known], of[known].to(count)) / count.clamp_min(1.0)
+
+        self.failure = keep * self.failure + (1 - keep) * mean(failed)
+        self.seconds = keep * self.seconds + (1 - keep) * mean(seconds)
 
     @property
     def clip_weights(self) -> Tensor:
         """What clips are drawn by, ``[C]``."""
         hard = self.mix.hard_share
-        return self.library.weights * (1 - hard + hard * self.failure)
+        weights = self.library.weights * (1 - hard + hard * self.failure)
+        return weights / self.seconds.clamp_min(SHORTEST_S) if self.mix.even_time else weights
 
     def take(self, n: int) -> Starts:
         """``n`` random starts."""
         parts = []
         while n > 0:
             if self._store is None or self._next == len(self._store):
-                self._drawn_from, self._drawn_for, self._next = self.generator.get_state(), self.failure.clone(), 0
+                self._drawn_from, self._drawn_for, self._next = self.generator.get_state(), self._record(), 0
                 self._store = self.draw(self.size)
             part = self._store.rows(slice(self._next, self._next + n))
             self._next += len(part)
@@ -233,17 +243,21 @@ class StartBank:
         count = torch.full((len(qpos),), grace_steps, device=qpos.device)
         return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, clip))
 
+    def _record(self) -> Tensor:
+        """Failure rates and seconds of the clips, ``[2, C]``."""
+        return torch.stack((self.failure, self.seconds))
+
     def state_dict(self) -> dict[str, Tensor]:
-        """What makes the same starts again: the generator's state and the failure rates when the starts in store were drawn, how many are used (-1: none in store), and the
-        present failure rates."""
+        """What makes the same starts again: the generator's state and what was known of the clips when the starts in store were drawn, how many are used (-1: none in store), and
+        what is known now."""
         used = torch.tensor(-1 if self._store is None else self._next)
-        return {"generator": self._drawn_from, "drawn_for": self._drawn_for, "used": used, "failure": self.failure.clone()}
+        return {"generator": self._drawn_from, "drawn_for": self._drawn_for, "used": used, "clips": self._record()}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
         """Restores `state_dict`; moves the generator."""
         self.generator.set_state(saved["generator"])
-        self.failure = saved["drawn_for"].to(self.library.device).clone()
+        self.failure, self.seconds = saved["drawn_for"].to(self.library.device)
         self.clear()
         if saved["used"] >= 0:
             self._store, self._next = self.draw(self.size), int(saved["used"])
-        self.failure = saved["failure"].to(self.library.device).clone()
+        self.failure, self.seconds = saved["clips"].to(self.library.device)

@@ -28,7 +28,10 @@ FOOTING = "tests/envs/test_footing.py"
 MUTATIONS = [
     Mutation("envs/resets.py", "(1 - hard + hard * self.failure)", "(1 - hard + hard * (1 - self.failure))", RESETS),
     Mutation("envs/resets.py", "keep = (1 - FORGET) ** count", "keep = (1 - FORGET) * count", RESETS),
-    Mutation("envs/resets.py", 'self.failure = saved["failure"].to', 'self.failure = saved["drawn_for"].to', RESETS),
+    Mutation("envs/resets.py", 'self.failure, self.seconds = saved["clips"].to', 'self.failure, self.seconds = saved["drawn_for"].to', RESETS),
+    Mutation("envs/resets.py", "weights / self.seconds.clamp_min(SHORTEST_S)", "weights * self.seconds.clamp_min(SHORTEST_S)", RESETS),
+    Mutation("envs/resets.py", "(1 - keep) * mean(seconds)", "(1 - keep) * mean(failed)", RESETS),
+    Mutation("envs/humanoid.py", "age * self.config.control_dt)", "age)", RESETS),
     Mutation("envs/humanoid.py", "self.fallen[ids] & soon", "soon", RESETS),
     Mutation("envs/humanoid.py", "soon = -self.grace_steps[ids] <=", "soon = self.grace_steps[ids] <=", RESETS),
     Mutation("envs/pushes.py", "self.left -= active.long()", "self.left -= 2 * active.long()", PUSHES),

@@ -195,7 +195,7 @@ def test_a_clip_that_fails_is_started_on_more_often(character, library):
     bank = make_bank(character, library, StartMix(clip=1.0, default=0.0, hard_share=0.9))
     assert bank.clip_weights.tolist() == pytest.approx(library.weights.tolist()), "all are taken for hard at first"
     for _ in range(300):
-        bank.learn(torch.tensor([0, 1, -1]), torch.tensor([True, False, True]))
+        bank.learn(torch.tensor([0, 1, -1]), torch.tensor([True, False, True]), torch.ones(3))
     assert bank.failure.tolist() == pytest.approx([1.0, 0.98**300], abs=1e-5)
     weights = bank.clip_weights / library.weights
     assert weights.tolist() == pytest.approx([1.0, 0.1 + 0.9 * 0.98**300], abs=1e-5)
@@ -204,14 +204,35 @@ def test_a_clip_that_fails_is_started_on_more_often(character, library):
     assert (drawn == 0).float().mean().item() == pytest.approx(float(bank.clip_weights[0] / bank.clip_weights.sum()), abs=0.03)
 
 
+def test_where_time_is_to_be_even_a_clip_of_long_episodes_is_started_on_less_often(character, library):
+    even, plain = (make_bank(character, library, StartMix(clip=1.0, default=0.0, even_time=flag)) for flag in (True, False))
+    for bank in (even, plain):
+        for _ in range(600):
+            bank.learn(torch.tensor([0, 1, -1]), torch.tensor([False, False, False]), torch.tensor([6.0, 0.1, 100.0]))
+    assert (plain.clip_weights / library.weights).tolist() == [1.0, 1.0]
+    assert (even.clip_weights / library.weights).tolist() == pytest.approx([1 / 6, 1 / 0.3], rel=1e-3), "the shortest count as 0.3 s"
+    even.forget()
+    assert even.seconds.tolist() == [1.0, 1.0]
+
+
+def test_the_environment_tells_how_long_episodes_were(character, library):
+    env = make_env(character, library, 3, physics=ScriptedPhysics(character, 3), start=StartMix(clip=1.0, default=0.0, even_time=True))
+    env.reset()
+    env.start_clip, env.episode_step = torch.tensor([0, 1, -1]), torch.tensor([60, 0, 60])
+    env.reset(torch.arange(3))
+    assert env.starts.seconds.tolist() == pytest.approx([0.98 + 0.02 * 2.0, 1.0]), "what has not begun has not ended"
+
+
 def test_many_starts_at_once_count_as_one_after_the_other(character, library):
     one, many = make_bank(character, library), make_bank(character, library)
     for _ in range(10):
-        one.learn(torch.tensor([1]), torch.tensor([False]))
-    many.learn(torch.ones(10, dtype=torch.long), torch.zeros(10, dtype=torch.bool))
+        one.learn(torch.tensor([1]), torch.tensor([False]), torch.tensor([3.0]))
+    many.learn(torch.ones(10, dtype=torch.long), torch.zeros(10, dtype=torch.bool), torch.full((10,), 3.0))
     torch.testing.assert_close(one.failure, many.failure)
-    many.learn(torch.tensor([1, 1]), torch.tensor([True, False]))
+    torch.testing.assert_close(one.seconds, many.seconds)
+    many.learn(torch.tensor([1, 1]), torch.tensor([True, False]), torch.tensor([1.0, 4.0]))
     assert many.failure[1].item() == pytest.approx(0.98**12 + (1 - 0.98**2) / 2)
+    assert many.seconds.tolist() == pytest.approx([1.0, 0.98**12 + (1 - 0.98**10) * 0.98**2 * 3.0 + (1 - 0.98**2) * 2.5])
 
 
 def test_only_an_early_fall_from_a_clip_counts_against_it(character, library):
@@ -233,12 +254,13 @@ def test_only_an_early_fall_from_a_clip_counts_against_it(character, library):
 
 
 def test_a_restored_bank_prefers_what_the_saved_one_did(character, library):
-    bank, other = (make_bank(character, library, StartMix(clip=1.0, default=0.0, hard_share=0.9), size=20) for _ in range(2))
-    bank.learn(torch.ones(200, dtype=torch.long), torch.zeros(200, dtype=torch.bool))
+    bank, other = (make_bank(character, library, StartMix(clip=1.0, default=0.0, hard_share=0.9, even_time=True), size=20) for _ in range(2))
+    bank.learn(torch.ones(200, dtype=torch.long), torch.zeros(200, dtype=torch.bool), torch.full((200,), 6.0))
     bank.take(5)
-    bank.learn(torch.zeros(300, dtype=torch.long), torch.zeros(300, dtype=torch.bool))
+    bank.learn(torch.zeros(300, dtype=torch.long), torch.zeros(300, dtype=torch.bool), torch.full((300,), 2.0))
     other.load_state_dict(bank.state_dict())
     assert torch.equal(other.failure, bank.failure)
+    assert torch.equal(other.seconds, bank.seconds)
     for _ in range(3):
         assert torch.equal(bank.take(13).clip, other.take(13).clip)
 
