@@ -20,6 +20,15 @@ SIDE = 0.6  # first component of the anchor of a clip that has a mirror image; i
 CANDIDATES = 64  # for each clip, when sampling a cell
 
 
+def spread(known: Tensor, count: int) -> Tensor:
+    """``count`` more directions ``[count, D]`` beside the ``known [B, D]``, the same each time: at right angles to all of those and to each other, then the opposite of these, then
+    of those, as far as they go; others at random."""
+    size, generator = known.shape[1], torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.cat((known, torch.randn(size, size, generator=generator)))[:size].t())[0].t()[len(known) :]
+    others = F.normalize(torch.randn(count, size, generator=generator), dim=-1)
+    return torch.cat((axes, -axes, -known, others))[:count]
+
+
 class Anchors(nn.Module):
     """Args:
     mirrored: ``[C]`` index of the clip that is the mirror image of each, or -1. A symmetric policy (`ase.symmetry`) mirrors by the sign of a latent's first
@@ -37,17 +46,24 @@ class Anchors(nn.Module):
         self.focus = focus
         clips = torch.arange(len(mirrored), device=mirrored.device)
         first = torch.where(mirrored >= 0, torch.minimum(clips, mirrored), clips)  # the clip that stands for the pair
-        groups, group = first.unique(return_inverse=True)
-        generator = torch.Generator().manual_seed(0)
-        directions = torch.randn(len(groups), dim - 1, generator=generator)
-        if len(groups) < dim:
-            directions = torch.linalg.qr(directions.t())[0].t()  # as far apart as can be
-        side = torch.where(mirrored < 0, 0.0, torch.where(clips == first, SIDE, -SIDE)).cpu()
-        rest = F.normalize(directions, dim=-1)[group.cpu()] * (1 - side.square()).sqrt().unsqueeze(-1)
-        self.register_buffer("points", torch.cat((side.unsqueeze(-1), rest), dim=-1).to(device))
+        self._group = first.unique(return_inverse=True)[1].cpu()  # [C]
+        self._side = torch.where(mirrored < 0, 0.0, torch.where(clips == first, SIDE, -SIDE)).cpu()
+        directions = spread(torch.zeros(0, dim - 1), int(self._group.max()) + 1)
+        self.register_buffer("points", self._at(directions).to(device))
+
+    def _at(self, directions: Tensor) -> Tensor:
+        """Anchors ``[C, Z]`` of clips whose groups lie in ``directions [G, Z - 1]``."""
+        return torch.cat((self._side.unsqueeze(-1), directions[self._group] * (1 - self._side.square()).sqrt().unsqueeze(-1)), dim=-1)
 
     def keep(self, names: tuple[str, ...], points: Tensor, old_names: tuple[str, ...]) -> None:
-        """Leaves the clips that had anchors before, at ``points [B, Z]`` under ``old_names``, where they were."""
+        """Leaves the clips that had anchors before, at ``points [B, Z]`` under ``old_names``, where they were, and puts those of the others as far from them as can be."""
+        old = {int(self._group[k]): points[old_names.index(name)].cpu() for k, name in enumerate(names) if name in old_names}
+        known = F.normalize(torch.stack([point[1:] for point in old.values()]), dim=-1) if old else torch.zeros(0, points.shape[1] - 1)
+        count = int(self._group.max()) + 1
+        directions = torch.zeros(count, points.shape[1] - 1)
+        directions[list(old)] = known
+        directions[[k for k in range(count) if k not in old]] = spread(known, count - len(old))
+        self.points.copy_(self._at(directions))
         for k, name in enumerate(names):
             if name in old_names:
                 self.points[k] = points[old_names.index(name)].to(self.points)

@@ -14,6 +14,7 @@ from ase import checkpoint
 from ase.actor_critic import ActorCritic
 from ase.learner import Learner
 from ase.metrics import planar_speed
+from ase.normalizer import Normalizer
 from ase.run_folder import SKILLS
 from ase.symmetry import Mirror
 from cfg.load import closest, from_dict
@@ -29,6 +30,7 @@ from envs.resets import StartMix, floor_loops
 from motions.dataset import build_library, load_dataset
 from motions.library import MotionLibrary
 
+REMEMBERED = 0.02  # weight of the samples of trained skills in the running statistics of a training that begins with them
 DATASETS = Path(__file__).parent / "datasets"
 
 
@@ -107,7 +109,7 @@ def load_networks(learner: ActorCritic, tree: dict[str, Any], where: Path) -> No
 
 def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> None:
     """Gives a fresh learner of ``clips`` the networks of trained skills, and clips that those knew their old cells of the sphere. What depends on the clips alone (their pace)
-    is not taken over: it is measured when training begins.
+    is not taken over: it is measured when training begins; and running statistics count for little, so that they follow what is new.
 
     Raises:
         ValueError: no skills there, or of another character or other network sizes.
@@ -120,6 +122,10 @@ def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> None:
         tree["style"]["anchors.points"] = learner.anchors.points
     tree["style"]["pace"] = learner.style.pace
     load_networks(learner, tree, run)
+    for module in learner.modules().values():
+        for part in module.modules():
+            if isinstance(part, Normalizer):
+                part.count.mul_(REMEMBERED)
 
 
 def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.Tensor]:

@@ -142,6 +142,9 @@ MUTATIONS = [
     Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
     # Practice, pace, smoothing, clips by their latents
+    Mutation("ase/anchors.py", "torch.cat((axes, -axes, -known, others))", "torch.cat((axes, axes, -known, others))", ANCHORS),
+    Mutation("ase/anchors.py", ".t())[0].t()[len(known) :]", ".t())[0].t()[:]", FIRST),
+    Mutation("ase/anchors.py", "spread(known, count - len(old))", "spread(known[:0], count - len(old))", FIRST),
     # Clips that go to the floor
     Mutation("ase/learner.py", "self._floor_clips[self.anchors.cell(z)]", "~self._floor_clips[self.anchors.cell(z)]", FLOOR),
     Mutation("ase/learner.py", "* self.latents.steps_left[env_ids]", "* self.latents.age[env_ids]", FLOOR),

@@ -67,7 +67,7 @@ def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> Non
 
 
 def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
-    """The networks are those of the trained run; the counters and the clips' pace are its own, and statistics go on from those of the trained run."""
+    """The networks are those of the trained run; the counters and the clips' pace are its own, and statistics go on from those of the trained run, which count for little."""
     out, more = tmp_path / "run", tmp_path / "more.yaml"
     more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
     own = ["--dataset", str(more), "--train.max-samples", "0"]
@@ -77,7 +77,10 @@ def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, cli
     assert len(networks) > 20
     for key in networks:
         assert torch.equal(before[key], after[key]), key
-    assert after["obs_normalizer/count"] > before["obs_normalizer/count"]
+    assert after["return_normalizer/count"] == pytest.approx(0.02 * float(before["return_normalizer/count"]))
+    first = after["obs_normalizer/count"] - 0.02 * before["obs_normalizer/count"]
+    assert 0 < first < before["obs_normalizer/count"], "the first observations of the new run have been added"
+    assert (after["obs_normalizer/mean"] - before["obs_normalizer/mean"]).abs().max() > 0
     assert checkpoint.load(out / "skills.safetensors", "skills")[1]["samples"] == 0
 
 

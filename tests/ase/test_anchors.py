@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ase.anchors import Anchors
+from ase.anchors import Anchors, spread
 from ase.latents import sample_latents
 
 PAIRS = torch.tensor([1, 0, -1, 4, 3])  # two pairs and a clip without a mirror image
@@ -52,6 +52,16 @@ def test_a_cell_is_mirrored_with_its_clip():
     z = anchors.sample(torch.full((100,), 3), generator())
     z[:, 0] = -z[:, 0]
     assert (anchors.cell(z) == 4).all()
+
+
+def test_directions_are_at_right_angles_then_opposite_then_any():
+    known = torch.nn.functional.normalize(torch.tensor([[1.0, 2.0, 2.0, 0.0], [2.0, 1.0, -2.0, 0.0]]), dim=-1)
+    new = spread(known, 8)
+    torch.testing.assert_close(new.norm(dim=-1), torch.ones(8))
+    torch.testing.assert_close(torch.cat((known, new[:2])) @ torch.cat((known, new[:2])).t(), torch.eye(4), rtol=0, atol=1e-5)
+    torch.testing.assert_close(new[2:6], torch.cat((-new[:2], -known)))
+    assert len({tuple(row) for row in new.tolist()}) == 8
+    assert torch.equal(new, spread(known, 8)), "the same each time"
 
 
 def test_with_more_clips_than_dimensions_every_clip_still_has_a_cell():
