@@ -26,9 +26,12 @@ class LocationConfig(TaskConfig):
 
 
 def approach(velocity: Tensor, toward: Tensor, speed_m_s: float) -> Tensor:
-    """``exp(-4 max(0, v* - v∥)²)`` where the root moves toward the target, else 0, ``[N]``; ``velocity [N, 2]`` m/s, ``toward [N, 2]`` unit vectors."""
+    """``exp(-4 max(0, 1 - v∥ / v*)²)`` where the root moves toward the target, else 0, ``[N]``; ``velocity [N, 2]`` m/s, ``toward [N, 2]`` unit vectors.
+
+    At ASE's speed of 1 m/s this is ASE's term, ``exp(-4 max(0, v* - v∥)²)``, which at a run's speed would be nothing for all who do not run yet.
+    """
     along = (velocity * toward).sum(-1)
-    return torch.where(along > 0, torch.exp(-4 * (speed_m_s - along).clamp_min(0.0).square()), 0.0)
+    return torch.where(along > 0, torch.exp(-4 * (1 - along / speed_m_s).clamp_min(0.0).square()), 0.0)
 
 
 def location_reward(pos: Tensor, velocity: Tensor, faces: Tensor, target: Tensor, speed_m_s: float) -> Tensor:

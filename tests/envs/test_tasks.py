@@ -75,6 +75,7 @@ def test_approach_rewards_the_speed_toward_the_target():
     assert approach(1.0 * X, X, 1.0).item() == 1.0
     assert approach(3.0 * X, X, 1.0).item() == 1.0, "faster is not punished"
     assert approach(0.5 * X, X, 1.0).item() == pytest.approx(math.exp(-1.0))
+    assert approach(1.5 * X, X, 3.0).item() == pytest.approx(math.exp(-1.0)), "half of what is asked for, whatever that is"
     assert approach(-0.1 * X, X, 1.0).item() == 0.0
     assert approach(1.0 * Y, X, 1.0).item() == 0.0
 
@@ -83,7 +84,7 @@ def test_location_reward():
     here, far = torch.zeros(1, 2), torch.tensor([[2.0, 0.0]])
     assert location_reward(here, X, X, far, 1.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.5)
     assert location_reward(here, 0.5 * X, Y, far, 1.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.4 * math.exp(-1.0))
-    assert location_reward(here, X, Y, far, 2.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.4 * math.exp(-4.0)), "slower than it should"
+    assert location_reward(here, X, Y, far, 4.0).item() == pytest.approx(0.5 * math.exp(-2.0) + 0.4 * math.exp(-2.25)), "slower than it should"
     assert location_reward(here, -X, -X, far, 1.0).item() == pytest.approx(0.5 * math.exp(-2.0))
     assert location_reward(here, here, -X, 0.4 * X, 1.0).item() == pytest.approx(0.5 * math.exp(-0.08) + 0.5), "near the target all that counts is to be there"
     assert location_reward(here, here, -X, 0.6 * X, 1.0).item() == pytest.approx(0.5 * math.exp(-0.18)), "0.5 m is a distance, not its square"
