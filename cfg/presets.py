@@ -116,7 +116,7 @@ def full() -> RunConfig:
     base = locomotion()
     start = StartMix(clip=0.92, default=0.05, fallen=0.03, recovery=0.1, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
-    clone = CloneConfig(rehearse_weight=0.1, rehearse_samples=20_000_000)
+    clone = CloneConfig(steps=900, rehearse_weight=0.1, rehearse_samples=20_000_000)
     return replace(
         base,
         preset="full",
