@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MAX_SPEED = 1e3  # rad/s or m/s; beyond this a simulation has diverged
 STANDING_SHARE = 0.75
 MIN_BANK = 64  # starts made at a time, at least
-COUNTED = ("obs", "history", "episode_step", "grace_steps", "fallen", "start_clip")  # what an environment keeps of every simulation
+COUNTED = ("obs", "history", "episode_step", "grace_steps", "may_lie", "fallen", "start_clip")  # what an environment keeps of every simulation
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class EnvConfig:
         history: frames in a discriminator window.
         start: how episodes start.
         terminate_on_fall: whether a fall ends an episode.
-        rise_weight: task reward for being up: this times `rise_reward`. Style alone hardly teaches getting up: whoever lies is judged alike whatever it does.
+        rise_weight: task reward for being up: this times `rise_reward`, or this alone where characters may lie (`HumanoidEnv.allow_floor`). Style alone hardly teaches getting up:
+            whoever lies is judged alike whatever it does.
         slide_weight: what feet that slide cost: this times the speed of each on the floor, m/s (`envs.footing`).
         assist: help in getting up for episodes that begin fallen, while they have grace (`StartMix.grace_s`).
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
@@ -135,6 +136,7 @@ class HumanoidEnv:
         self.history = torch.zeros(n, config.history, self.layout.style_dim, device=self.device)
         self.episode_step = torch.zeros(n, dtype=torch.long, device=self.device)
         self.grace_steps = torch.zeros(n, dtype=torch.long, device=self.device)
+        self.may_lie = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
@@ -198,7 +200,9 @@ class HumanoidEnv:
         self.fallen[env_ids] = True
 
     def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
-        """For ``env_ids [n]`` falls do not count for ``steps [n]`` control steps, and the grace that they have to get up afterwards; where ``steps`` is 0 nothing changes."""
+        """For ``env_ids [n]`` falls do not count for ``steps [n]`` control steps, nor in the grace that they have to get up afterwards; until they are told otherwise, with
+        ``steps`` 0, it does not matter either whether they are up."""
+        self.may_lie[env_ids] = steps > 0
         longer = torch.where(steps > 0, steps + self.starts.grace, 0)
         self.grace_steps[env_ids] = torch.maximum(self.grace_steps[env_ids], longer)
 
@@ -226,7 +230,7 @@ class HumanoidEnv:
             self.physics.set_state(ids, starts.qpos, starts.qvel)
         self.obs, self._state = self.obs.index_copy(0, ids, starts.obs), None
         self.history = self.history.index_copy(0, ids, starts.history)
-        self.grace_steps[ids], self.start_clip[ids] = starts.grace_steps, starts.clip
+        self.grace_steps[ids], self.start_clip[ids], self.may_lie[ids] = starts.grace_steps, starts.clip, False
         self.episode_step[ids] = 0
         for disturbance in (self.pushes, self.throws):
             if disturbance is not None:
@@ -276,7 +280,8 @@ class HumanoidEnv:
         self.fallen = ((touching & low).any(-1) | sunk) & (self.grace_steps <= 0)
         reward = torch.zeros(self.num_envs, device=self.device)
         if self.config.rise_weight:
-            reward = self.config.rise_weight * rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)
+            up = rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)
+            reward = self.config.rise_weight * torch.where(self.may_lie, 1.0, up)
         if before is not None:
             slide = foot_slide(before, self.state, self.character.skeleton, self.character.foot_bodies.tolist(), self.config.control_dt)
             reward = reward - self.config.slide_weight * torch.where(diverged, 0.0, slide)

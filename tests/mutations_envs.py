@@ -84,6 +84,9 @@ MUTATIONS = [
     Mutation("envs/demos.py", "n - (history - 1) * subdivisions", "n - history * subdivisions", RESETS),
     # Environment
     Mutation("envs/humanoid.py", "(touching & low).any(-1)", "(touching.any(-1) & low.any(-1))", FALLS),
+    Mutation("envs/humanoid.py", "torch.where(self.may_lie, 1.0, up)", "up", FALLS),
+    Mutation("envs/humanoid.py", "self.may_lie[env_ids] = steps > 0", "self.may_lie[env_ids] |= steps > 0", FALLS),
+    Mutation("envs/humanoid.py", "starts.grace_steps, starts.clip, False", "starts.grace_steps, starts.clip, self.may_lie[ids]", FALLS),
     Mutation("envs/humanoid.py", "steps + self.starts.grace, 0)", "steps, 0)", FALLS),
     Mutation("envs/humanoid.py", "torch.where(steps > 0, steps + self.starts.grace, 0)", "steps + self.starts.grace", FALLS),
     Mutation("envs/humanoid.py", "torch.maximum(self.grace_steps[env_ids], longer)", "longer", FALLS),

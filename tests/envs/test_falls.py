@@ -115,6 +115,20 @@ def test_falls_do_not_count_for_as_long_as_allowed_and_a_grace_to_get_up(charact
     env.grace_steps[:] = torch.tensor([0, 20, 3, 0])
     env.allow_floor(torch.tensor([0, 1, 2]), torch.tensor([10, 10, 0]))
     assert env.grace_steps.tolist() == [16, 20, 3, 0], "what is longer stays; nothing changes where nothing is allowed"
+    assert env.may_lie.tolist() == [True, True, False, False]
+    env.allow_floor(torch.tensor([1]), torch.tensor([0]))
+    assert env.may_lie.tolist() == [True, False, False, False]
+    env.reset(torch.tensor([0]))
+    assert not env.may_lie.any(), "a new episode is told anew"
+
+
+def test_whoever_may_lie_earns_as_much_as_if_it_stood(character, library):
+    env = held(character, library, 2, start=StartMix(clip=0.0, default=1.0), rise_weight=0.5)
+    env.physics.qpos[:, 2] = 0.12
+    env.allow_floor(torch.tensor([0]), torch.tensor([5]))
+    reward = env.step(actions(2)).reward
+    assert reward[0].item() == 0.5
+    assert 0 < reward[1].item() < 0.2
 
 
 def fallen(character, library, recovery, n=400):
