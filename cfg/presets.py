@@ -111,8 +111,9 @@ def getup() -> RunConfig:
 
 
 def full() -> RunConfig:
-    """Every clip: what `locomotion` knows, and jumps, kicks, dances, rolls, a crawl, and getting up. Begins with trained skills: ``pretrain full --skills RUN`` where RUN is a
-    `locomotion`; rehearses the clips' actions, and shares out time among them."""
+    """Every clip: what `locomotion` knows, and jumps, kicks, dances, rolls, a crawl, and getting up. Begins with trained skills:
+    ``pretrain full --skills ase/pretrained/locomotion``; rehearses the clips' actions, and shares out time among them. An hour on two cores is not enough for it
+    (docs/training_log.md); nobody has given it days or a GPU yet."""
     base = locomotion()
     start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.1, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
@@ -121,7 +122,7 @@ def full() -> RunConfig:
         base,
         preset="full",
         dataset="full",
-        env=replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start),
+        env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(lift=0.9), start=start),
         train=replace(base.train, max_samples=30_000_000, max_minutes=0.0, clone=clone, latents=latents, style=replace(base.train.style, skill_ramp_samples=0)),
     )
 
