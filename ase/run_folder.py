@@ -54,7 +54,7 @@ class RunFolder:
         """Restores a training; returns the observations ``[N, O]`` that it goes on from.
 
         Raises:
-            ValueError: no checkpoint, or one of another shape.
+            ValueError: no checkpoint, or one of another shape or version.
         """
         tree, info = checkpoint.load(self.path / CHECKPOINT, "training")
         learner.load_shared_state(tree["shared"])
@@ -62,5 +62,10 @@ class RunFolder:
             own, own_info = (tree, info) if rank() == 0 else checkpoint.load(self._own_file(rank()), "training")
             if own_info["iteration"] == info["iteration"]:
                 learner.load_own_state(own["own"]["learner"])
-                return env.load_state_dict(own["own"]["env"])
+                try:
+                    return env.load_state_dict(own["own"]["env"])
+                except KeyError as error:
+                    raise ValueError(
+                        f"run {self.path}: its environments were saved without {error.args[0]}; expected a checkpoint that this version wrote. A new run can begin with its skills"
+                    ) from None
         return env.reset()

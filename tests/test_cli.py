@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -54,6 +55,16 @@ def test_resume_continues_bit_for_bit(tmp_path: Path, clips_dir: Path, trained: 
     assert len(compared) > 50
     for key in compared:
         assert torch.equal(whole[key], parts[key]), key
+
+
+def test_a_checkpoint_of_another_version_is_not_resumed(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(trained, old)
+    tree, info = checkpoint.load(old / "checkpoint.safetensors", "training")
+    del tree["own"]["env"]["may_lie"]
+    checkpoint.save(old / "checkpoint.safetensors", tree, "training", info)
+    line = error_line(capsys, "pretrain", "tiny", "--out", str(old), "--resume", "--train.max-samples", "640")
+    assert line.startswith(f"error: run {old}: its environments were saved without may_lie; expected a checkpoint that this version wrote. A new run can begin with its skills")
 
 
 def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:
