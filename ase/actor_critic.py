@@ -66,6 +66,7 @@ class ActorCritic:
         self.value_opt = torch.optim.Adam(self.value.parameters(), ppo.value_lr, fused=True)
         self.latents = LatentSchedule(latents, num_envs, control_dt, self.generator, draw)
         self.noise_free = torch.rand(num_envs, generator=self.generator, device=device) < ppo.deterministic_share
+        self._noise = torch.zeros(0, device=device)  # [N, A] of the step before, if it is remembered
         self.samples, self.iteration, self.seconds = 0, 0, 0.0
         copy_from_first(ActorCritic.modules(self).values())
 
@@ -74,6 +75,14 @@ class ActorCritic:
         """The mean action ``[B, A]`` in raw observations ``[B, O]`` under latents ``[B, Z]``."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return self.policy(self.obs_normalizer(obs), z)
+
+    def draw_noise(self, mean: Tensor) -> Tensor:
+        """Standard normal noise of the shape of ``mean [N, A]``, correlated with the last by ``ppo.noise_memory``."""
+        fresh, memory = torch.randn(mean.shape, generator=self.generator, device=mean.device), self.ppo.noise_memory
+        if not memory:
+            return fresh
+        self._noise = memory * self._noise + (1 - memory**2) ** 0.5 * fresh if len(self._noise) else fresh
+        return self._noise
 
     def update_obs_statistics(self, obs: Tensor) -> None:
         """Merges observations ``[..., O]`` into the normaliser; with symmetry their mirror images, too, so that mirroring and normalising commute."""
@@ -149,7 +158,7 @@ class ActorCritic:
 
     def own_state(self) -> dict[str, Any]:
         """Nested dict of tensors: what is this rank's own. With `shared_state`, all that is needed to continue bit for bit."""
-        return {"latents": self.latents.state_dict(), "noise_free": self.noise_free, "generator": self.generator.get_state()}
+        return {"latents": self.latents.state_dict(), "noise_free": self.noise_free, "noise": self._noise, "generator": self.generator.get_state()}
 
     def load_shared_state(self, saved: dict[str, Any]) -> None:
         """Restores `shared_state`."""
@@ -166,4 +175,5 @@ class ActorCritic:
         """Restores `own_state`."""
         self.latents.load_state_dict(saved["latents"])
         self.noise_free = saved["noise_free"].to(self.device).clone()
+        self._noise = saved.get("noise", self._noise).to(self.device).clone()
         self.generator.set_state(saved["generator"])

@@ -25,7 +25,7 @@ def collect(env: Env, learner: ActorCritic, rollout: Rollout, obs: Tensor, bf16:
     for t in range(len(rollout.obs)):
         z, stochastic = learner.latents.z, ~learner.noise_free
         mean = learner.act(obs, z, bf16)
-        noise = std * torch.randn(mean.shape, generator=learner.generator, device=mean.device)
+        noise = std * learner.draw_noise(mean)
         action = mean + noise * stochastic.unsqueeze(-1)
         step = env.step(action)
         switch = learner.latents.advance()

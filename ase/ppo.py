@@ -25,6 +25,8 @@ class PpoConfig:
     num_epochs, minibatch_size: passes over an iteration's samples, and samples a gradient step.
     discount, lam: γ and λ of generalised advantage estimation, per control step.
     clip: likelihood ratio bound. action_std: fixed deviation of exploration.
+    noise_memory: correlation of an environment's noise with that of its step before; 0: none. Noise that lasts tries what takes time to show (Hollenstein et al. 2024, arXiv
+        2312.11091, "Colored Noise in PPO"); the likelihood of an action is that of its own noise, as if there were no memory.
     policy_lr, value_lr: Adam step sizes. policy_lr_end: the policy's falls linearly to this over a training's ``max_samples`` (0: it does not fall).
     bound_weight, diversity_weight: weights of those losses; diversity is computed on the first ``diversity_share`` of a minibatch.
     deterministic_share: share of latent holds that are acted without noise. They show the discriminator motion without jitter and do not train the policy.
@@ -39,6 +41,7 @@ class PpoConfig:
     lam: float = 0.95
     clip: float = 0.2
     action_std: float = 0.055
+    noise_memory: float = 0.0
     policy_lr: float = 2e-4
     policy_lr_end: float = 0.0
     value_lr: float = 2e-4
@@ -49,6 +52,10 @@ class PpoConfig:
     policy_hidden: tuple[int, ...] = (512, 256)
     value_hidden: tuple[int, ...] = (512, 256)
     max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise_memory < 1:
+            raise ValueError(f"ppo: noise_memory: got {self.noise_memory:g}; expected at least 0 and less than 1")
 
     def policy_lr_at(self, progress: float) -> float:
         """The policy's step size when ``progress`` (0 to 1) of a training is done."""

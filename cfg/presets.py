@@ -78,9 +78,9 @@ def locomotion() -> RunConfig:
                 judge_noise_free=True,
                 travel_share=0.4,
                 style_weight=0.7,
-                skill_weight=0.3,
+                skill_weight=0.6,
                 skill_weight_first=0.15,
-                skill_ramp_samples=4_000_000,
+                skill_ramp_samples=8_000_000,
             ),
         ),
     )
@@ -92,7 +92,7 @@ def agile() -> RunConfig:
     base = locomotion()
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, policy_lr=1e-4)
-    style = replace(base.train.style, skill_ramp_samples=0)
+    style = replace(base.train.style, skill_weight=0.3, skill_ramp_samples=0)
     return replace(base, preset="agile", dataset="agile", train=replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style))
 
 
@@ -123,7 +123,7 @@ def full() -> RunConfig:
         preset="full",
         dataset="full",
         env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(lift=0.9), start=start),
-        train=replace(base.train, max_samples=30_000_000, max_minutes=0.0, clone=clone, latents=latents, style=replace(base.train.style, skill_ramp_samples=0)),
+        train=replace(base.train, max_samples=30_000_000, max_minutes=0.0, clone=clone, latents=latents, style=replace(base.train.style, skill_weight=0.3, skill_ramp_samples=0)),
     )
 
 

@@ -96,3 +96,35 @@ def test_spread_over_seeds():
     found = over_seeds([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
     assert found == {"a": {"mean": 3.0, "std": 2.6458, "each": [1.0, 2.0, 6.0]}}
     assert over_seeds([{"a": 1.0}])["a"]["std"] == 0.0
+
+
+def noise(memory, steps, seed=0):
+    env = PointMass(500, seed=1)
+    learner = make(env, TaskTrainConfig(ppo=PpoConfig(**SMALL | {"noise_memory": memory})), seed)
+    mean = torch.ones(500, 2)
+    return learner, torch.stack([learner.draw_noise(mean) for _ in range(steps)])
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.8])
+def test_noise_is_standard_normal_and_remembers_what_it_was(memory):
+    _, drawn = noise(memory, 40)
+    for part in (drawn[0], drawn[20], drawn[-1]):
+        assert part.mean().item() == pytest.approx(0.0, abs=0.1)
+        assert part.std().item() == pytest.approx(1.0, abs=0.08)
+    for apart in (1, 3):
+        assert (drawn[apart:] * drawn[:-apart]).mean().item() == pytest.approx(memory**apart, abs=0.05)
+    assert (drawn[:, :, 0] * drawn[:, :, 1]).mean().abs() < 0.05
+
+
+def test_noise_goes_on_as_saved():
+    learner, _ = noise(0.8, 5)
+    other, _ = noise(0.8, 2, seed=3)
+    other.load_own_state(learner.own_state())
+    mean = torch.zeros(500, 2)
+    for _ in range(3):
+        assert torch.equal(learner.draw_noise(mean), other.draw_noise(mean))
+
+
+def test_a_memory_that_never_forgets_is_refused():
+    with pytest.raises(ValueError, match="ppo: noise_memory: got 1; expected at least 0 and less than 1"):
+        PpoConfig(noise_memory=1.0)
