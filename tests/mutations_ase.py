@@ -78,7 +78,7 @@ MUTATIONS = [
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = mask / len(mask)", PPO),
     Mutation("ase/ppo.py", "policy_loss = surrogate + config", "policy_loss = -surrogate + config", PPO),
     Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
-    Mutation("ase/ppo.py", "module.parameters(), config.max_grad_norm)", "module.parameters(), 1e9)", PPO),
+    Mutation("ase/ppo.py", "Descent(policy_opt, config.max_grad_norm), Descent(value_opt, config.max_grad_norm)", "Descent(policy_opt, 1e9), Descent(value_opt, 1e9)", PPO),
     # Pre-training
     Mutation("ase/nets.py", "mean.tanh() if self.squash else mean", "mean", TASK_TRAIN),
     Mutation("ase/nets.py", "torch.zeros_like(rest_action) if squash else rest_action", "rest_action", TASK_TRAIN),
@@ -131,7 +131,7 @@ MUTATIONS = [
     Mutation("ase/run_folder.py", 'learner.load_own_state(own["own"]["learner"])', "pass", "tests/ase/test_distributed.py"),
     Mutation("ase/ppo.py", "(self.policy_lr_end - self.policy_lr) * min(progress, 1.0)", "(self.policy_lr_end - self.policy_lr) * progress", PPO),
     Mutation("ase/learner.py", "fallen = clip_ids == FALLEN", "fallen = clip_ids < 0", FIRST),
-    Mutation("ase/anchors.py", "points[old_names.index(name)]", "points[k % len(points)]", FIRST),
+    Mutation("ase/anchors.py", "self.points[k] = points[old_names.index(name)]", "self.points[k] = points[k % len(points)]", FIRST),
     Mutation("ase/robustness.py", "torch.where(self._env.standing, 0,", "torch.where(~self._env.standing, 0,", "tests/ase/test_robustness.py"),
     Mutation("ase/robustness.py", "self._env.fallen & (self._left <= 0)", "self._env.fallen", "tests/ase/test_robustness.py"),
     Mutation("ase/nets.py", "mean = (here + self.mirror.action(there)) / 2", "mean = (here + there) / 2", MIRROR),
