@@ -175,5 +175,5 @@ class ActorCritic:
         """Restores `own_state`."""
         self.latents.load_state_dict(saved["latents"])
         self.noise_free = saved["noise_free"].to(self.device).clone()
-        self._noise = saved.get("noise", self._noise).to(self.device).clone()
+        self._noise = saved["noise"].to(self.device).clone()
         self.generator.set_state(saved["generator"])

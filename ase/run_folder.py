@@ -61,11 +61,11 @@ class RunFolder:
         if info["ranks"] == world_size() and self._own_file(rank()).is_file():
             own, own_info = (tree, info) if rank() == 0 else checkpoint.load(self._own_file(rank()), "training")
             if own_info["iteration"] == info["iteration"]:
-                learner.load_own_state(own["own"]["learner"])
                 try:
+                    learner.load_own_state(own["own"]["learner"])
                     return env.load_state_dict(own["own"]["env"])
                 except KeyError as error:
                     raise ValueError(
-                        f"run {self.path}: its environments were saved without {error.args[0]}; expected a checkpoint that this version wrote. A new run can begin with its skills"
+                        f"run {self.path}: its checkpoint was saved without {error.args[0]}; expected one that this version wrote. A new run can begin with its skills"
                     ) from None
         return env.reset()

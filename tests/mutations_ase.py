@@ -146,7 +146,7 @@ MUTATIONS = [
     Mutation("ase/anchors.py", ".t())[0].t()[len(known) :]", ".t())[0].t()[:]", FIRST),
     Mutation("ase/anchors.py", "spread(known, count - len(old))", "spread(known[:0], count - len(old))", FIRST),
     Mutation("ase/actor_critic.py", "(1 - memory**2) ** 0.5 * fresh", "(1 - memory) * fresh", TASK_TRAIN),
-    Mutation("ase/actor_critic.py", 'self._noise = saved.get("noise", self._noise)', "self._noise = self._noise", TASK_TRAIN),
+    Mutation("ase/actor_critic.py", 'self._noise = saved["noise"]', "self._noise = self._noise", TASK_TRAIN),
     # Clips that go to the floor
     Mutation("ase/learner.py", "self._floor_clips[self.anchors.cell(z)]", "~self._floor_clips[self.anchors.cell(z)]", FLOOR),
     Mutation("ase/learner.py", "* self.latents.steps_left[env_ids]", "* self.latents.age[env_ids]", FLOOR),

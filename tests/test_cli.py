@@ -1,10 +1,9 @@
-"""The command line: every command on a tiny run, every error as one line, exact resume."""
+"""The command line: every command on a tiny run, every error as one line."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from motions.synthetic import sine_gait
 from tests.commands import error_line
 
 ROOT = Path(__file__).parents[1]
-FINAL = ("shared/modules/", "shared/optimizers/", "own/learner/replay/", "own/learner/latents/", "own/env/")
 
 
 def test_pretrain_leaves_a_complete_run(trained: Path) -> None:
@@ -44,37 +42,6 @@ def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_p
     assert errors[0] < 0.5 * errors[1]
     assert run.main([*args, str(tmp_path / "more"), "--skills", str(trained)]) == 0
     assert "cloned" not in capsys.readouterr().out
-
-
-def test_resume_continues_bit_for_bit(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "parts")]
-    assert run.main([*args, "--train.max-samples", "256"]) == 0
-    assert run.main([*args, "--resume", "--train.max-samples", "512"]) == 0
-    whole, parts = load_file(trained / "checkpoint.safetensors"), load_file(tmp_path / "parts" / "checkpoint.safetensors")
-    compared = [key for key in whole if key.startswith(FINAL)]
-    assert len(compared) > 50
-    for key in compared:
-        assert torch.equal(whole[key], parts[key]), key
-
-
-def test_a_checkpoint_of_another_version_is_not_resumed(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    old = tmp_path / "old"
-    shutil.copytree(trained, old)
-    tree, info = checkpoint.load(old / "checkpoint.safetensors", "training")
-    del tree["own"]["env"]["may_lie"]
-    checkpoint.save(old / "checkpoint.safetensors", tree, "training", info)
-    line = error_line(capsys, "pretrain", "tiny", "--out", str(old), "--resume", "--train.max-samples", "640")
-    assert line.startswith(f"error: run {old}: its environments were saved without may_lie; expected a checkpoint that this version wrote. A new run can begin with its skills")
-
-
-def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:
-    out = tmp_path / "run"
-    args = ["pretrain", "tiny", "--out", str(out)]
-    assert run.main([*args, "--clips-dir", str(clips_dir), "--train.max-samples", "128", "--env.num-envs", "8"]) == 0
-    assert run.main([*args, "--resume", "--train.max-samples", "256"]) == 0
-    tree, info = checkpoint.load(out / "checkpoint.safetensors", "training")
-    assert info["config"]["env"]["num_envs"] == 8
-    assert len(tree["own"]["env"]["episode_step"]) == 8
 
 
 def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:

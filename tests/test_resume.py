@@ -1,0 +1,48 @@
+"""A run that goes on from its checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import run
+from ase import checkpoint
+from tests.commands import error_line
+
+FINAL = ("shared/modules/", "shared/optimizers/", "own/learner/replay/", "own/learner/latents/", "own/env/")
+
+
+def test_resume_continues_bit_for_bit(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "parts")]
+    assert run.main([*args, "--train.max-samples", "256"]) == 0
+    assert run.main([*args, "--resume", "--train.max-samples", "512"]) == 0
+    whole, parts = load_file(trained / "checkpoint.safetensors"), load_file(tmp_path / "parts" / "checkpoint.safetensors")
+    compared = [key for key in whole if key.startswith(FINAL)]
+    assert len(compared) > 50
+    for key in compared:
+        assert torch.equal(whole[key], parts[key]), key
+
+
+@pytest.mark.parametrize(("of", "key"), [("env", "may_lie"), ("learner", "noise")])
+def test_a_checkpoint_of_another_version_is_not_resumed(of: str, key: str, tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(trained, old)
+    tree, info = checkpoint.load(old / "checkpoint.safetensors", "training")
+    del tree["own"][of][key]
+    checkpoint.save(old / "checkpoint.safetensors", tree, "training", info)
+    line = error_line(capsys, "pretrain", "tiny", "--out", str(old), "--resume", "--train.max-samples", "640")
+    assert line.startswith(f"error: run {old}: its checkpoint was saved without {key}; expected one that this version wrote. A new run can begin with its skills")
+
+
+def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:
+    out = tmp_path / "run"
+    args = ["pretrain", "tiny", "--out", str(out)]
+    assert run.main([*args, "--clips-dir", str(clips_dir), "--train.max-samples", "128", "--env.num-envs", "8"]) == 0
+    assert run.main([*args, "--resume", "--train.max-samples", "256"]) == 0
+    tree, info = checkpoint.load(out / "checkpoint.safetensors", "training")
+    assert info["config"]["env"]["num_envs"] == 8
+    assert len(tree["own"]["env"]["episode_step"]) == 8
