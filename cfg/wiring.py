@@ -19,6 +19,7 @@ from ase.run_folder import SKILLS
 from ase.symmetry import Mirror
 from cfg.load import closest, from_dict
 from cfg.schema import RunConfig
+from envs.assist import AssistConfig
 from envs.character import Character, load_character
 from envs.engines import choose_device, make_physics, share_of_cores
 from envs.features import joint_features
@@ -88,10 +89,15 @@ def read_skills(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, Any]]:
-    """Configuration and tensors of a trained run (or of a folder that ships skills)."""
+    """Configuration, without help, and tensors of a trained run (or of a folder that ships skills)."""
     tree, info = read_skills(run)
-    config = from_dict(RunConfig, info["config"], f"checkpoint {run / SKILLS}")
+    config = unaided(from_dict(RunConfig, info["config"], f"checkpoint {run / SKILLS}"))
     return (replace(config, clips_dir=clips_dir) if clips_dir else config), tree
+
+
+def unaided(config: RunConfig) -> RunConfig:
+    """A run's configuration without the help that training gives (`envs.assist`): what is shown or measured, the skills do alone."""
+    return replace(config, env=replace(config.env, assist=AssistConfig()))
 
 
 def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where: Path) -> Learner:

@@ -7,7 +7,7 @@ What is made of it:
 - two or three hinges of a body become one ball joint that bounds their ranges, as in the suite's own characters; single hinges stay;
 - every joint has position actuators. Their stiffness is that of the model's own position actuators, else of the strength of its motors for a radian; damping is a tenth of the
   stiffness (or what the joint has, if that is more), and the force range holds what damping takes at 10 rad/s besides the strength (see ``assets/humanoid.xml``);
-- geoms that touch nothing are left out.
+- geoms that touch nothing are left out, and bodies that do not touch each other in their own model, or overlap in its rest pose, do not touch here either.
 
 Nothing but masses, inertias, shapes, frames and joints is taken over; friction and contact settings are the suite's.
 """
@@ -18,6 +18,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import mujoco
@@ -103,6 +104,8 @@ def adopt(source: str | Path, skeletons_dir: str | Path, name: str = "") -> Adop
             servo = spec.add_actuator(name=joint + suffix, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT, forcerange=[-limit, limit], forcelimited=1)
             servo.set_to_position(kp=stiffness)
             servo.gear = [float(axis == k) if dofs == 3 else float(k == 0) for k in range(6)]
+    for one, other in _apart(model, tree):
+        spec.add_exclude(bodyname1=names[tree.index(one)], bodyname2=names[tree.index(other)])
     made[tree[0]].pos = [0.0, 0.0, _standing_height(spec)]
     feet = [n for body, n in zip(tree, names, strict=True) if any(a.endswith("_foot") for a in _line(model, body, tree, names))]
     hands = [n for n in names if n.endswith("_hand")]
@@ -217,6 +220,19 @@ def _add_joint(new: mujoco.MjsBody, model: mujoco.MjModel, body: int, frame: NDA
         added = new.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_BALL, range=np.rad2deg([0.0, cone]))
     added.limited, added.damping[0], added.armature = 1, damping, armature
     return [(name, 1 if lone else 3, stiffness, strength)]
+
+
+def _apart(model: mujoco.MjModel, tree: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of bodies that are not to touch: the model excludes them, its collision masks do, or they overlap in its rest pose and would be torn apart."""
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    overlapping = {tuple(sorted(int(model.geom_bodyid[g]) for g in contact.geom)) for contact in data.contact if contact.dist < 0}
+    excluded = {tuple(sorted(divmod(int(pair), 1 << 16))) for pair in model.exclude_signature}
+    own, other = np.zeros(model.nbody, dtype=np.int64), np.zeros(model.nbody, dtype=np.int64)  # masks of all geoms of a body
+    np.bitwise_or.at(own, model.geom_bodyid, model.geom_contype)
+    np.bitwise_or.at(other, model.geom_bodyid, model.geom_conaffinity)
+    masked = {(a, b) for a, b in combinations(sorted(tree), 2) if not (own[a] & other[b] or own[b] & other[a])}
+    return [pair for pair in combinations(sorted(tree), 2) if pair in overlapping | excluded | masked]
 
 
 def _drive(model: mujoco.MjModel, joint: int, what: str) -> tuple[float, float]:

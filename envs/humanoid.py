@@ -51,7 +51,7 @@ class EnvConfig:
         rise_weight: task reward for being up: this times `rise_reward`, or this alone where characters may lie (`HumanoidEnv.allow_floor`). Style alone hardly teaches getting up:
             whoever lies is judged alike whatever it does.
         slide_weight: what feet that slide cost: this times the speed of each on the floor, m/s (`envs.footing`).
-        assist: help in getting up for episodes that begin fallen, while they have grace (`StartMix.grace_s`).
+        assist: help in getting up for episodes that begin fallen, while they have grace (`StartMix.grace_s`), and in staying up for the others.
         min_root_height_m: a root below this counts as a fall too, contact or not (0: never). Ends hopeless episodes early where no clip goes down.
         push: random pushes at the root. throw: boxes thrown at the character, whose world must hold one (`ThrowConfig.prop`).
         num_threads: physics threads; 0 takes one for each CPU core.
@@ -141,8 +141,8 @@ class HumanoidEnv:
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
         self.assist: Assist | None = None
-        if config.assist.lift > 0:
-            self.assist = Assist(config.assist, n, character.weight_n, character.default_height_m, generator)
+        if config.assist.lift > 0 or config.assist.hold > 0:
+            self.assist = Assist(config.assist, n, config.control_dt, character.weight_n, character.default_height_m, generator)
         self.throws: Throws | None = None
         if config.throw.every_s > 0:
             box = PropState(physics, len(character.skeleton.body_names))
@@ -205,6 +205,8 @@ class HumanoidEnv:
         self.may_lie[env_ids] = steps > 0
         longer = torch.where(steps > 0, steps + self.starts.grace, 0)
         self.grace_steps[env_ids] = torch.maximum(self.grace_steps[env_ids], longer)
+        if self.assist is not None:
+            self.assist.let_down(env_ids[steps > 0])
 
     def disturb(self, env_ids: Tensor) -> None:
         """Pushes, or throws at, the characters of ``env_ids [n]`` now, whichever the configuration has."""
@@ -266,6 +268,7 @@ class HumanoidEnv:
             self.physics.force[:, self.character.root_id, :3] = self.pushes.advance()
         if self.assist is not None:
             self.physics.force[:, self.character.chest_id, 2] = self.assist.force(self.state.root_pos[:, 2])
+            self.physics.force[:, self.character.chest_id, 3:] = self.assist.torque(self.state.body_mat_w[:, 0, :, 2], self.state.root_ang_vel)
         before = self.state if self.config.slide_weight else None
         self.physics.step(ctrl, self.config.num_substeps)
         stepped = self.clock()
@@ -287,7 +290,8 @@ class HumanoidEnv:
             reward = reward - self.config.slide_weight * torch.where(diverged, 0.0, slide)
         self.grace_steps -= 1
         if self.assist is not None:
-            self.assist.judge((self.grace_steps == 0) & (self.start_clip == FALLEN), self.standing)
+            self.assist.judge_lift((self.grace_steps == 0) & (self.start_clip == FALLEN), self.standing)
+            self.assist.judge_hold(self.episode_step, self.fallen)
         terminated = (self.fallen & self.config.terminate_on_fall) | diverged
         truncated = (self.episode_step >= self.config.episode_steps) & ~terminated
         self.seconds["physics"] += stepped - start

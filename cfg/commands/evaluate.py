@@ -29,7 +29,6 @@ from cfg.page import learning_curves, skills_page
 from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
 from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents, write_json
-from envs.assist import AssistConfig
 from envs.character import Character, load_character
 from envs.demos import DemoWindows
 from envs.film import motion_strip
@@ -113,7 +112,7 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
     start = replace(config.env.start, fallen=0.0, recovery=0.0)
-    settings = replace(config.env, num_envs=given.latents * given.replicas, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1, assist=AssistConfig())
+    settings = replace(config.env, num_envs=given.latents * given.replicas, start=start, terminate_on_fall=True, episode_length_s=given.seconds + 1)
     env = make_env(config, character, library, given.seed, settings)
     learner = load_policy(config, tree, env, given.run)
     space, dt = ClipSpace(DemoWindows(library, env.layout, settings.control_dt, settings.history)), settings.control_dt
@@ -161,9 +160,7 @@ def robustness(given: EvaluateArgs, seed: int, config: RunConfig, character: Cha
             continue
         start = StartMix(clip=0, default=0, fallen=1, grace_s=0.0) if kind == "fall" else StartMix(clip=0, default=1)
         push, throw = PushConfig(every_s=NEVER_S if kind == "push" else 0.0), ThrowConfig(every_s=NEVER_S if kind == "throw" else 0.0)
-        settings = replace(
-            config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0, assist=AssistConfig()
-        )
+        settings = replace(config.env, num_envs=count, start=start, push=push, throw=throw, terminate_on_fall=False, episode_length_s=NEVER_S, min_root_height_m=0.0)
         world = load_character(settings.character, settings.sim_dt, prop=throw.prop, stiffness=settings.stiffness) if kind == "throw" else character
         env = make_env(config, world, library, seed, settings)
         z = learner.draw_latents(count, torch.Generator(env.device).manual_seed(seed))

@@ -22,7 +22,7 @@ from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
 from cfg.training import begin, parse_training, run_training, writing
-from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents
+from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
 from envs.clip_actions import clip_actions
 from envs.demos import DemoWindows
@@ -86,7 +86,8 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     def show() -> None:
         nonlocal last_video
         if env.assist is not None and learner.iteration % config.train.log_every == 0:
-            reporter.scalar("env/assist_level", float(env.assist.level), learner.samples)
+            reporter.scalar("env/assist_level", float(env.assist.lift.level), learner.samples)
+            reporter.scalar("env/hold_level", float(env.assist.hold.level), learner.samples)
         if config.train.video_every_s and learner.seconds - last_video >= config.train.video_every_s:
             last_video = learner.seconds
             if rank() == 0:
@@ -97,7 +98,7 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
 
 def preview(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, reporter: Reporter, out: Path) -> None:
     """A short video and the speed of each latent, from characters of their own, so that training goes on as if it had not happened."""
-    recording, captions, speed = act_out(config, character, library, learner, random_latents(learner, 6, seed=0), seconds=4.0, seed=0)
+    recording, captions, speed = act_out(unaided(config), character, library, learner, random_latents(learner, 6, seed=0), seconds=4.0, seed=0)
     reporter.histogram("skills/speed_m_s", speed, learner.samples)
     for k, value in enumerate(speed.tolist()):
         reporter.scalar(f"skills/speed_m_s_{k}", value, learner.samples)

@@ -19,7 +19,6 @@ from cfg.load import closest
 from cfg.schema import RunConfig
 from cfg.skill_book import read_book, require_writable, save_skill
 from cfg.wiring import DATASETS, act_out, load_policy, load_skills, load_world, make_env
-from envs.assist import AssistConfig
 from envs.character import Character
 from envs.demos import DemoWindows
 from envs.features import FeatureLayout
@@ -90,8 +89,8 @@ def main(args: Sequence[str]) -> None:
 
 
 def undisturbed(env: EnvConfig) -> EnvConfig:
-    """A run's environment without what training adds: no pushes, throws or help; and how low a character goes is up to the clip: only contact is a fall."""
-    return replace(env, push=PushConfig(), throw=ThrowConfig(), assist=AssistConfig(), min_root_height_m=0.0)
+    """A run's environment without what training adds: no pushes or throws; and how low a character goes is up to the clip: only contact is a fall."""
+    return replace(env, push=PushConfig(), throw=ThrowConfig(), min_root_height_m=0.0)
 
 
 def with_clip(like: str, config: RunConfig, character: Character, library: MotionLibrary) -> MotionLibrary:

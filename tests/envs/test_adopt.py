@@ -18,10 +18,11 @@ from motions.library import MotionLibrary
 from tests.envs.helpers import make_env
 
 OWN = Path(__file__).parents[2] / "envs" / "assets" / "humanoid.xml"
+STICK = '<geom size=".05" fromto="0 0 0 0 .2 0" type="capsule"/>'
 LIMBS = ("upper_arm", "lower_arm", "hand", "thigh", "shin", "foot")
 
 
-def foreign(joints="", geom='<geom size=".05" fromto="0 0 0 0 .2 0" type="capsule"/>', actuators=True, bodies=("hips", "chest")):
+def foreign(joints="", geom=STICK, actuators=True, bodies=("hips", "chest")):
     """A y-up stick man that looks along z, in a frame turned about its own axes, with three hinges in the hips, motors, and a mesh-free body."""
     pelvis, chest = bodies
     hinges = {"thigh": "xyz", "shin": "x", "foot": "xz", "upper_arm": "xyz", "lower_arm": "y", "hand": ""}
@@ -73,6 +74,44 @@ def test_mass_and_inertia_are_the_models_own(text):
     assert new_mass == pytest.approx(mass, rel=1e-6)
     np.testing.assert_allclose(new_centre, turn @ centre, atol=1e-6)
     np.testing.assert_allclose(new_inertia, turn @ inertia @ turn.T, rtol=1e-5, atol=1e-6)
+
+
+def apart(text):
+    """Pairs of bodies that an adopted model excludes from contact."""
+    model = adopt(text, SKELETONS, "it").spec.compile()
+    return {frozenset((model.body(int(pair) >> 16).name, model.body(int(pair) & 0xFFFF).name)) for pair in model.exclude_signature}
+
+
+def test_bodies_that_do_not_touch_in_their_own_model_do_not_touch_here():
+    text = foreign()
+    assert apart(text) == set()
+    thighs = frozenset(("left_thigh", "right_thigh"))
+    assert apart(text.replace("</mujoco>", '<contact><exclude body1="r_thigh" body2="l_thigh"/></contact></mujoco>')) == {thighs}
+    masked = '<geom size=".05" fromto="0 0 0 0 .2 0" type="capsule" contype="2" conaffinity="1"/>'
+    one_way = text.replace(f'<body name="head" pos="0 .3 0">{STICK}', f'<body name="head" pos="0 .3 0">{masked}')
+    assert apart(one_way) == set(), "its own mask lets it touch those that ask for it"
+    unseen = apart(one_way.replace('contype="2" conaffinity="1"', 'contype="2" conaffinity="4"'))
+    assert len(unseen) == 14
+    assert all("head" in pair for pair in unseen), "it touches nobody"
+
+
+def test_bodies_that_overlap_in_the_rest_pose_do_not_tear_each_other_apart():
+    head, tail = foreign().split('<body name="l_thigh"')
+    wide = head + '<body name="l_thigh"' + tail.replace(STICK, '<geom type="box" size=".2 .05 .05"/>', 1)
+    assert apart(wide) == {frozenset(("left_thigh", "right_thigh"))}
+
+
+def test_cmus_neck_and_clavicles_stay_where_they_are():
+    """They lie in each other by up to 14 cm; dm_control's model excludes them from contact."""
+    character = load_character("cmu")
+    assert {frozenset(("lowerneck", "left_clavicle")), frozenset(("left_clavicle", "right_clavicle"))} <= apart(cmu_humanoid())
+    library = MotionLibrary([synthetic.constant_velocity(character.skeleton)], character.skeleton)
+    env = make_env(character, library, 1, start=StartMix(clip=0.0, default=1.0), terminate_on_fall=False, physics=CpuPhysics(character.model, 1, 1))
+    env.reset()
+    for _ in range(15):
+        env.step(env.rest_action.expand(1, -1))
+    clavicles = [k for k, name in enumerate(character.skeleton.joint_names) if "clavicle" in name]
+    assert 2 * env.state.joint_quat[0, clavicles, 1:].norm(dim=-1).max() < 0.3, "rad; gravity turns them by 0.2, contact by 0.6"
 
 
 def test_bodies_have_the_suites_names_and_frames(adopted):
