@@ -45,9 +45,9 @@ def walk() -> RunConfig:
     return RunConfig(
         preset="walk",
         dataset="walk",
-        env=EnvConfig(num_envs=1024, history=4, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15)),
+        env=EnvConfig(num_envs=1024, history=4, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15), assist=AssistConfig(hold=1.0)),
         train=PretrainConfig(
-            max_samples=7_000_000,
+            max_samples=5_000_000,
             max_minutes=20.0,
             video_every_s=0.0,
             clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=3_000_000),
@@ -63,7 +63,9 @@ def locomotion() -> RunConfig:
     return RunConfig(
         preset="locomotion",
         dataset="locomotion",
-        env=EnvConfig(num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8)),
+        env=EnvConfig(
+            num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8), assist=AssistConfig(hold=1.0)
+        ),
         train=PretrainConfig(
             max_samples=17_000_000,
             max_minutes=55.0,
@@ -93,7 +95,8 @@ def agile() -> RunConfig:
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, policy_lr=1e-4)
     style = replace(base.train.style, skill_weight=0.3, skill_ramp_samples=0)
-    return replace(base, preset="agile", dataset="agile", train=replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style))
+    train = replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    return replace(base, preset="agile", dataset="agile", env=replace(base.env, assist=AssistConfig()), train=train)  # trained skills stand without being held
 
 
 def getup() -> RunConfig:

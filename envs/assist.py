@@ -16,7 +16,7 @@ from torch import Tensor
 
 UPRIGHT = 0.9  # share of the root's height in the rest pose from which nobody is lifted; the force fades to it over `FADE`
 FADE = 0.2
-HOLD_S = 3.0  # who was held and is still on its feet after this has succeeded
+HOLD_S = 3.0  # who was held and is still on its feet after this, or at the end of a shorter episode, has succeeded
 DAMPING_S = 0.1  # of the torque, over its stiffness
 KINDS, KEPT = ("lift", "hold"), ("level", "share")
 
@@ -33,7 +33,7 @@ class AssistConfig:
     lift: float = 0.0
     step: float = 3e-4
     hold: float = 0.0
-    hold_step: float = 3e-4
+    hold_step: float = 1e-3
 
     def __post_init__(self) -> None:
         if not 0 <= self.lift <= 1 or self.step < 0 or self.hold < 0 or self.hold_step < 0:
@@ -70,14 +70,14 @@ class Assist:
     """How much each character is helped.
 
     Args:
-        control_dt: of a control step, seconds. weight_n: of the character, newtons. standing_m: height of its root in the rest pose.
+        hold_steps: control steps after which who is held has succeeded. weight_n: of the character, newtons. standing_m: height of its root in the rest pose.
 
     Attributes:
         lift: of characters that begin fallen, shares of their weight. hold: of the others, shares of their toppling moment.
     """
 
-    def __init__(self, config: AssistConfig, num_envs: int, control_dt: float, weight_n: float, standing_m: float, generator: torch.Generator):
-        self.config, self.hold_steps, self.weight_n, self.standing_m = config, round(HOLD_S / control_dt), weight_n, standing_m
+    def __init__(self, config: AssistConfig, num_envs: int, hold_steps: int, weight_n: float, standing_m: float, generator: torch.Generator):
+        self.config, self.hold_steps, self.weight_n, self.standing_m = config, hold_steps, weight_n, standing_m
         self.lift = Help(config.lift, config.step, num_envs, generator)
         self.hold = Help(config.hold, config.hold_step, num_envs, generator)
 
@@ -107,7 +107,7 @@ class Assist:
         self.lift.share = torch.where(due, 0.0, self.lift.share)
 
     def judge_hold(self, age: Tensor, fell: Tensor) -> None:
-        """Takes note of the held characters that ``fell [N]`` or have been on their feet for `HOLD_S`; their episodes are ``age [N]`` control steps old."""
+        """Takes note of the held characters that ``fell [N]`` or have been on their feet long enough; their episodes are ``age [N]`` control steps old."""
         lasted = (age == self.hold_steps) & ~fell
         self.hold.judge((self.hold.share > 0) & (lasted | (fell & (age <= self.hold_steps))), lasted)
 

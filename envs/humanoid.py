@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.assist import Assist, AssistConfig
+from envs.assist import HOLD_S, Assist, AssistConfig
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.footing import foot_slide
@@ -142,7 +142,8 @@ class HumanoidEnv:
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
         self.assist: Assist | None = None
         if config.assist.lift > 0 or config.assist.hold > 0:
-            self.assist = Assist(config.assist, n, config.control_dt, character.weight_n, character.default_height_m, generator)
+            enough = min(round(HOLD_S / config.control_dt), config.episode_steps)
+            self.assist = Assist(config.assist, n, enough, character.weight_n, character.default_height_m, generator)
         self.throws: Throws | None = None
         if config.throw.every_s > 0:
             box = PropState(physics, len(character.skeleton.body_names))
