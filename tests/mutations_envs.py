@@ -154,6 +154,8 @@ MUTATIONS = [
     Mutation("envs/assist.py", "(tilt - DAMPING_S * spin)", "(tilt + DAMPING_S * spin)", ASSIST),
     Mutation("envs/assist.py", "(age == self.hold_steps) & ~fell", "age == self.hold_steps", ASSIST),
     Mutation("envs/assist.py", "fell & (age <= self.hold_steps)", "fell", ASSIST),
+    Mutation("envs/humanoid.py", "min(round(HOLD_S / config.control_dt), config.episode_steps)", "round(HOLD_S / config.control_dt)", ASSIST),
+    Mutation("cfg/wiring.py", "unaided(from_dict(", "(from_dict(", "tests/test_skill_command.py"),
     Mutation("envs/humanoid.py", "self.assist.let_down(env_ids[steps > 0])", "self.assist.let_down(env_ids)", ASSIST),
     Mutation("envs/assist.py", "(UPRIGHT - root_height_m / self.standing_m)", "(root_height_m / self.standing_m - UPRIGHT)", ASSIST),
     Mutation("envs/assist.py", "(failed - succeeded)", "(succeeded - failed)", ASSIST),

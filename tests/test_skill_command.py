@@ -16,7 +16,8 @@ import run
 from ase.skill_search import Found, Measured
 from cfg.commands.skill import clear
 from cfg.skill_book import BOOK, load_book, require_writable, save_skill
-from cfg.wiring import latents_of, load_policy, load_skills, load_world, make_env
+from cfg.wiring import latents_of, load_policy, load_skills, load_world, make_env, read_skills
+from envs.assist import AssistConfig
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
 from tests.commands import error_line
@@ -161,3 +162,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
             write(tmp_path / "nowhere")
     require_writable(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_skills_are_read_without_the_help_of_their_training(tmp_path: Path, clips_dir: Path) -> None:
+    out = tmp_path / "held"
+    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir), "--train.max-samples", "0", "--env.assist.hold", "0.5"]) == 0
+    assert read_skills(out)[1]["config"]["env"]["assist"]["hold"] == 0.5
+    assert load_skills(out)[0].env.assist == AssistConfig()
