@@ -231,8 +231,8 @@ def _apart(model: mujoco.MjModel, tree: Sequence[int]) -> list[tuple[int, int]]:
     own, other = np.zeros(model.nbody, dtype=np.int64), np.zeros(model.nbody, dtype=np.int64)  # masks of all geoms of a body
     np.bitwise_or.at(own, model.geom_bodyid, model.geom_contype)
     np.bitwise_or.at(other, model.geom_bodyid, model.geom_conaffinity)
-    masked = {(a, b) for a, b in combinations(sorted(tree), 2) if not (own[a] & other[b] or own[b] & other[a])}
-    return [pair for pair in combinations(sorted(tree), 2) if pair in overlapping | excluded | masked]
+    apart = overlapping | excluded
+    return [(a, b) for a, b in combinations(sorted(tree), 2) if (a, b) in apart or not (own[a] & other[b] or own[b] & other[a])]
 
 
 def _drive(model: mujoco.MjModel, joint: int, what: str) -> tuple[float, float]:

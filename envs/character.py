@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import mujoco
@@ -100,7 +101,7 @@ class Character:
         """Of the whole character, newtons."""
         return self.mass_kg * -float(self.model.opt.gravity[2])
 
-    @property
+    @cached_property
     def chest_id(self) -> int:
         """Index, among the model's bodies, of the child of the root that carries most: the trunk's next part, with head and arms."""
         children = [body for body in range(self.model.nbody) if self.model.body_parentid[body] == self.root_id]

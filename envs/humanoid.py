@@ -203,11 +203,12 @@ class HumanoidEnv:
     def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
         """For ``env_ids [n]`` falls do not count for ``steps [n]`` control steps, nor in the grace that they have to get up afterwards; until they are told otherwise, with
         ``steps`` 0, it does not matter either whether they are up."""
-        self.may_lie[env_ids] = steps > 0
-        longer = torch.where(steps > 0, steps + self.starts.grace, 0)
+        down = steps > 0
+        self.may_lie[env_ids] = down
+        longer = torch.where(down, steps + self.starts.grace, 0)
         self.grace_steps[env_ids] = torch.maximum(self.grace_steps[env_ids], longer)
         if self.assist is not None:
-            self.assist.let_down(env_ids[steps > 0])
+            self.assist.let_down(env_ids, down)
 
     def disturb(self, env_ids: Tensor) -> None:
         """Pushes, or throws at, the characters of ``env_ids [n]`` now, whichever the configuration has."""
