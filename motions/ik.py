@@ -5,7 +5,7 @@ Shapes: ``T`` frames, ``P`` bodies, ``J`` joints of the character, ``B`` bodies 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ import numpy as np
 from motions.skeleton import Skeleton
 
 MAX_ERROR, MAX_STEP = 0.5, 0.5  # metres or radians in an iteration
+FIRST_REACH_ITERATIONS, REACH_ITERATIONS, REACH_STEP = 150, 10, 0.2  # of a motion's first frame, of later ones; metres or radians in one
 LIMIT_MARGIN_RAD = 1e-4  # kept from joint limits, so that single precision cannot leave them
 Model: TypeAlias = mujoco.MjModel
 
@@ -102,6 +103,36 @@ def solve(model: Model, task: BodyPoses, pos: np.ndarray, quat: np.ndarray, star
                 break
         out[t] = configuration.q
     return out
+
+
+def reach(
+    model: Model, start: np.ndarray, hand: str, place: np.ndarray, feet: Sequence[str], upright: Sequence[str], apart: tuple[Sequence[str], Sequence[str]]
+) -> tuple[np.ndarray, float]:
+    """Poses ``[T, nq]`` like those of ``start [T, nq]`` with the origin of the body ``hand`` at ``place [3]``, m, and how far away from it it stays at most, m.
+
+    Feet keep their poses, the centre of mass its place above the floor and the bodies ``upright`` their orientation, as well as can be; joints keep to their limits, and geoms named in
+    ``apart[0]`` do not enter those in ``apart[1]``.
+    """
+    configuration, clamp = mink.Configuration(model), limits_of(model)
+    kept = [mink.FrameTask(foot, "body", position_cost=10.0, orientation_cost=10.0) for foot in feet]
+    kept += [mink.FrameTask(body, "body", position_cost=0.0, orientation_cost=0.3) for body in upright]
+    kept.append(mink.ComTask(np.array([3.0, 3.0, 0.0])))
+    grip, posture = mink.FrameTask(hand, "body", position_cost=3.0, orientation_cost=0.0), mink.PostureTask(model, 0.05)
+    grip.set_target(mink.SE3.from_translation(place))
+    limits = [mink.ConfigurationLimit(model, min_distance_from_limits=LIMIT_MARGIN_RAD), mink.CollisionAvoidanceLimit(model, [apart])]
+    out, miss = np.empty_like(start), 0.0
+    for t, pose in enumerate(start):
+        configuration.update(pose)
+        for task in kept:
+            task.set_target_from_configuration(configuration)
+        posture.set_target(pose)
+        configuration.update(out[t - 1] if t else pose)
+        for _ in range(REACH_ITERATIONS if t else FIRST_REACH_ITERATIONS):
+            step = mink.solve_ik(configuration, [*kept, grip, posture], 1.0, "daqp", IkSettings.damping, limits=limits)
+            configuration.update(clamp.apply(configuration.integrate(step, min(1.0, REACH_STEP / max(np.abs(step).max(), 1e-12)))))
+        out[t] = configuration.q
+        miss = max(miss, float(np.linalg.norm(configuration.data.body(hand).xpos - place)))
+    return out, miss
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ AUTO_DATASET = "tests/motions/test_auto_dataset.py"
 SKELETON_MAP = "tests/motions/test_skeleton_map.py"
 DATASET = "tests/motions/test_dataset.py"
 SYNTHETIC = "tests/motions/test_synthetic.py"
+REACHING = "tests/motions/test_reaching.py"
 
 MUTATIONS = [
     # Rotations
@@ -130,6 +131,10 @@ MUTATIONS = [
     Mutation("motions/dataset.py", "fps=part.fps * entry.tempo", "fps=part.fps / entry.tempo", DATASET),
     Mutation("motions/synthetic.py", "lean * x - hip * y + 0 * t", "-lean * x - hip * y + 0 * t", SYNTHETIC),
     Mutation("motions/synthetic.py", "= KNEE_RAD * y + 0 * t", "= -KNEE_RAD * y + 0 * t", SYNTHETIC),
+    Mutation("motions/reaching.py", "stand.root_pos[0] + np.array(place)", "stand.root_pos[0] - np.array(place)", REACHING),
+    Mutation("motions/reaching.py", "pose.joint_quat[0, joints]", "clip.joint_quat[0, joints]", REACHING),
+    Mutation("motions/ik.py", "mink.ComTask(np.array([3.0, 3.0, 0.0]))", "mink.ComTask(np.array([0.0, 0.0, 3.0]))", REACHING),
+    Mutation("motions/ik.py", "posture.set_target(pose)", "posture.set_target(model.qpos0)", REACHING),
     Mutation("cfg/measures.py", "HIGH: lambda v: -v", "HIGH: lambda v: v", COMPARE),
     Mutation("cfg/figures.py", "table.sum(1, keepdims=True)", "table.sum(0, keepdims=True)", PAGE),
 ]

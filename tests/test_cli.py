@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 
 import run
 from ase import checkpoint
+from motions.reaching import PLACES
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
 from tests.commands import error_line
@@ -125,11 +127,19 @@ def test_bench_reports_every_figure(clips_dir: Path, tmp_path: Path) -> None:
     assert all(seconds > 0 for seconds in figures["split_s"].values())
 
 
-def test_fetch_adds_a_computed_clip_of_standing(clips_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("cfg.commands.motions.fetch", lambda out, wheel: out.mkdir())
+def test_fetch_adds_computed_clips(clips_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fetch(out: Path, wheel: Path | None) -> None:
+        out.mkdir()
+        shutil.copy(clips_dir / "walk.npz", out / "walk_forward.npz")
+
+    monkeypatch.setattr("cfg.commands.motions.fetch", fetch)
     assert run.main(["motions", "fetch", "--out", str(tmp_path / "clips")]) == 0
     assert run.main(["motions", "check", "--clips-dir", str(tmp_path / "clips")]) == 0
-    assert "stand: good (100 of 100); 4.00 s" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "wrote 7 computed clips" in said
+    for name in ("stand", *(f"{reach}{side}" for reach in PLACES for side in ("", "_mirror"))):
+        assert f"{name}: good (" in said
+    assert {path.stem for path in (tmp_path / "clips").glob("*.npz")} >= {"walk_reach", "walk_reach_mirror", "reach_low"}
 
 
 def test_motions_check_reports_each_clip(clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

