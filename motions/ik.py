@@ -110,8 +110,8 @@ def reach(
 ) -> tuple[np.ndarray, float]:
     """Poses ``[T, nq]`` like those of ``start [T, nq]`` with the origin of the body ``hand`` at ``place [3]``, m, and how far away from it it stays at most, m.
 
-    Feet keep their poses, the centre of mass its place above the floor and the bodies ``upright`` their orientation, as well as can be; joints keep to their limits, and geoms named in
-    ``apart[0]`` do not enter those in ``apart[1]``.
+    Feet keep their poses, the centre of mass its place above the floor and the bodies ``upright`` their orientation, as well as can be. Joints keep to their limits; the geoms
+    ``apart[0]`` do not enter the geoms ``apart[1]``.
     """
     configuration, clamp = mink.Configuration(model), limits_of(model)
     kept = [mink.FrameTask(foot, "body", position_cost=10.0, orientation_cost=10.0) for foot in feet]
