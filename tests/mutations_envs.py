@@ -183,5 +183,7 @@ MUTATIONS = [
     Mutation("envs/adopt.py", "np.linalg.norm(widest)", "np.max(widest)", ADOPT),
     Mutation("envs/character.py", "model.actuator_biasprm[:, 1:3] *= factor", "model.actuator_biasprm[:, 1:3] /= factor", CHARACTER),
     Mutation("envs/character.py", "model.actuator_forcerange[:] *= factor", "model.actuator_forcerange[:] *= 1", CHARACTER),
+    Mutation("envs/character.py", "model.dof_armature += model.opt.timestep * model.dof_damping", "model.dof_armature += 0.5 * model.opt.timestep * model.dof_damping", CHARACTER),
+    Mutation("envs/character.py", "model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP", "pass", CHARACTER),
     Mutation("envs/character.py", "model.dof_damping[driven] *= factor", "model.dof_damping[driven] *= 1", CHARACTER),
 ]

@@ -1,5 +1,6 @@
 """The humanoid against published figures, and what is said about a character that cannot be used."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -272,3 +273,45 @@ def test_stiffness_multiplies_what_joints_answer_with():
 def test_a_stiffness_that_is_none_is_refused(factor):
     with pytest.raises(ValueError, match=f"character humanoid: stiffness: got {factor:g}; expected more than 0"):
         load_character(stiffness=factor)
+
+
+def implicitfast(model):
+    """A copy of ``model`` whose damping MuJoCo integrates."""
+    other = copy.copy(model)
+    other.dof_armature -= other.opt.timestep * other.dof_damping
+    other.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    other.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_EULERDAMP)
+    return other
+
+
+def test_damping_is_implicit_where_nothing_touches(character):
+    """The same steps as MuJoCo's own implicit integrator makes, in the air; not those of explicit damping, which would blow up."""
+    mine = copy.copy(character.model)
+    mine.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)  # limits differ as contacts do
+    other = implicitfast(mine)
+    ours, theirs = mujoco.MjData(mine), mujoco.MjData(other)
+    rng = np.random.default_rng(0)
+    for data in (ours, theirs):
+        data.qpos[2] = 10.0
+        data.qvel[:] = np.random.default_rng(1).normal(size=data.qvel.shape)
+    for _ in range(30):
+        ours.ctrl[:] = theirs.ctrl[:] = 0.3 * rng.normal(size=ours.ctrl.shape)
+        mujoco.mj_step(mine, ours)
+        mujoco.mj_step(other, theirs)
+    assert np.abs(ours.qvel[6:]).max() > 0.5
+    np.testing.assert_allclose(ours.qpos, theirs.qpos, atol=1e-6)
+
+
+def test_feet_that_press_do_not_sink(character):
+    """Going on tiptoe, half a second from rest: contacts know what inertia the servos' damping adds, which MuJoCo's implicit integrators do not tell them."""
+
+    def sinks(model) -> float:
+        data, deepest = mujoco.MjData(model), 0.0
+        for step in range(84):
+            data.ctrl[[model.actuator(f"{side}_ankle_y").id for side in ("left", "right")]] = 0.3 if step >= 60 else 0.0
+            mujoco.mj_step(model, data)
+            deepest = min([deepest, *data.contact.dist])
+        return -deepest
+
+    assert sinks(implicitfast(character.model)) > 0.02
+    assert sinks(character.model) < 0.002
