@@ -314,4 +314,4 @@ def test_feet_that_press_do_not_sink(character):
         return -deepest
 
     assert sinks(implicitfast(character.model)) > 0.02
-    assert sinks(character.model) < 0.002
+    assert sinks(character.model) < 0.004
