@@ -70,7 +70,7 @@ def locomotion() -> RunConfig:
             max_samples=17_000_000,
             max_minutes=55.0,
             clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=6_000_000),
-            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=4_000_000, lost_below=0.5),
+            latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=1_500_000, lost_below=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
             style=StyleConfig(
                 updates=2,
@@ -80,9 +80,9 @@ def locomotion() -> RunConfig:
                 judge_noise_free=True,
                 travel_share=0.4,
                 style_weight=0.7,
-                skill_weight=0.6,
-                skill_weight_first=0.15,
-                skill_ramp_samples=8_000_000,
+                skill_weight=0.8,
+                skill_weight_first=0.3,
+                skill_ramp_samples=3_000_000,
             ),
         ),
     )
@@ -94,8 +94,9 @@ def agile() -> RunConfig:
     base = locomotion()
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, policy_lr=1e-4)
-    style = replace(base.train.style, skill_weight=0.3, skill_ramp_samples=0)
-    train = replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    style = replace(base.train.style, skill_weight=0.6, skill_ramp_samples=0)
+    clone = CloneConfig(rehearse_weight=0.1, rehearse_samples=5_000_000)
+    train = replace(base.train, max_samples=12_000_000, clone=clone, latents=latents, ppo=ppo, style=style)
     return replace(base, preset="agile", dataset="agile", env=replace(base.env, assist=AssistConfig()), train=train)  # trained skills stand without being held
 
 
@@ -109,7 +110,7 @@ def getup() -> RunConfig:
         preset="getup",
         dataset="getup",
         env=replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start),
-        train=replace(base.train, latents=replace(base.train.latents, fallen_hold_s=4.0)),
+        train=replace(base.train, clone=CloneConfig(), latents=replace(base.train.latents, fallen_hold_s=4.0), style=replace(base.train.style, skill_weight=0.3)),
     )
 
 
