@@ -157,7 +157,7 @@ def test_a_hand_or_foot_may_touch_it(striker, library):
     names = striker.skeleton.body_names
     foot = env.env.state.body_pos_w[0, names.index("right_foot")]
     put(env, 0, (float(foot[0]) + 0.22, float(foot[1]) - 0.16))
-    step = hold(env, 2)
+    step = hold(env, 1)
     assert [names[k] for k in env.task.box.touched[0].nonzero()] == ["right_shin", "right_foot"]
     assert not step.terminated.any()
 
