@@ -96,7 +96,7 @@ def agile() -> RunConfig:
     ppo = replace(base.train.ppo, policy_lr=1e-4)
     style = replace(base.train.style, skill_weight=0.6, skill_ramp_samples=0)
     clone = CloneConfig(rehearse_weight=0.1, rehearse_samples=5_000_000)
-    train = replace(base.train, max_samples=12_000_000, clone=clone, latents=latents, ppo=ppo, style=style)
+    train = replace(base.train, max_samples=15_000_000, clone=clone, latents=latents, ppo=ppo, style=style)
     return replace(base, preset="agile", dataset="agile", env=replace(base.env, assist=AssistConfig()), train=train)  # trained skills stand without being held
 
 
