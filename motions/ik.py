@@ -114,7 +114,7 @@ def reach(
     ``apart[0]`` do not enter the geoms ``apart[1]``.
     """
     configuration, clamp = mink.Configuration(model), limits_of(model)
-    kept = [mink.FrameTask(foot, "body", position_cost=10.0, orientation_cost=10.0) for foot in feet]
+    kept: list[mink.FrameTask | mink.ComTask] = [mink.FrameTask(foot, "body", position_cost=10.0, orientation_cost=10.0) for foot in feet]
     kept += [mink.FrameTask(body, "body", position_cost=0.0, orientation_cost=0.3) for body in upright]
     kept.append(mink.ComTask(np.array([3.0, 3.0, 0.0])))
     grip, posture = mink.FrameTask(hand, "body", position_cost=3.0, orientation_cost=0.0), mink.PostureTask(model, 0.05)
