@@ -96,19 +96,24 @@ def solve(model: Model, task: BodyPoses, pos: np.ndarray, quat: np.ndarray, star
         q[known] = angles[t]
         configuration.update(clamp.apply(q))
         for _ in range(settings.first_iterations if t == 0 else settings.iterations):
-            step = mink.solve_ik(configuration, [task], 1.0, "daqp", settings.damping, limits=[limit])
-            size = np.abs(step).max()
-            configuration.update(clamp.apply(configuration.integrate(step, min(1.0, MAX_STEP / max(size, 1e-12)))))
-            if size < settings.step_rad:
+            if _advance(configuration, [task], [limit], clamp, settings.damping, MAX_STEP) < settings.step_rad:
                 break
         out[t] = configuration.q
     return out
 
 
+def _advance(configuration: mink.Configuration, tasks: Sequence[mink.Task], limits: Sequence[mink.Limit], clamp: JointLimits, damping: float, longest: float) -> float:
+    """One iteration, cut to moves of ``longest`` (metres or radians); the largest move before that."""
+    step = mink.solve_ik(configuration, tasks, 1.0, "daqp", damping, limits=limits)
+    size = float(np.abs(step).max())
+    configuration.update(clamp.apply(configuration.integrate(step, min(1.0, longest / max(size, 1e-12)))))
+    return size
+
+
 def reach(
     model: Model, start: np.ndarray, hand: str, place: np.ndarray, feet: Sequence[str], upright: Sequence[str], apart: tuple[Sequence[str], Sequence[str]]
 ) -> tuple[np.ndarray, float]:
-    """Poses ``[T, nq]`` like those of ``start [T, nq]`` with the origin of the body ``hand`` at ``place [3]``, m, and how far away from it it stays at most, m.
+    """Poses ``[T, nq]`` like those of ``start [T, nq]`` with the origin of the body ``hand`` at ``place [3]`` of the world, m, and the furthest it stays away, m.
 
     Feet keep their poses, the centre of mass its place above the floor and the bodies ``upright`` their orientation, as well as can be. Joints keep to their limits; the geoms
     ``apart[0]`` do not enter the geoms ``apart[1]``.
@@ -128,8 +133,7 @@ def reach(
         posture.set_target(pose)
         configuration.update(out[t - 1] if t else pose)
         for _ in range(REACH_ITERATIONS if t else FIRST_REACH_ITERATIONS):
-            step = mink.solve_ik(configuration, [*kept, grip, posture], 1.0, "daqp", IkSettings.damping, limits=limits)
-            configuration.update(clamp.apply(configuration.integrate(step, min(1.0, REACH_STEP / max(np.abs(step).max(), 1e-12)))))
+            _advance(configuration, [*kept, grip, posture], limits, clamp, IkSettings.damping, REACH_STEP)
         out[t] = configuration.q
         miss = max(miss, float(np.linalg.norm(configuration.data.body(hand).xpos - place)))
     return out, miss

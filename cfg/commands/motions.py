@@ -142,8 +142,8 @@ def fetch_clips(args: FetchArgs) -> None:
     thigh, shin = (float(np.linalg.norm(character.model.body(name).pos)) for name in ("left_shin", "left_foot"))
     stand = standing(character.skeleton, thigh, shin, character.default_height_m)
     stand.save(args.out / "stand.npz")
-    reaches = [reaching(character.model, character.skeleton, stand, name, place) for name, place in PLACES.items()]
-    for clip in (*reaches, with_arm(Clip.load(args.out / "walk_forward.npz"), reaches[0], "walk_reach")):
+    reaches = {name: reaching(character.model, character.skeleton, stand, name, place) for name, place in PLACES.items()}
+    for clip in (*reaches.values(), with_arm(Clip.load(args.out / "walk_forward.npz"), reaches["reach_front"], "walk_reach")):
         for version in (clip, mirror(clip)):
             version.save(args.out / f"{version.name}.npz")
     print(f"wrote {len(PLACES) + 2} computed clips, stand.npz, walk_reach.npz and reach_*.npz, to {args.out}")
