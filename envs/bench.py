@@ -8,7 +8,6 @@ Shapes: ``T`` control steps, ``N`` environments, ``n`` some of them, ``A`` actio
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import time
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from envs.character import Character
 from envs.clip_pilot import NOISE, ClipPilot
+from envs.engines import usable_cores
 from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.physics_cpu import CpuPhysics
 from motions.library import MotionLibrary
@@ -238,7 +238,7 @@ def bench_env(
         config: other settings; its ``num_envs`` and ``num_threads`` are not used.
         steps: control steps in a repetition.
     """
-    threads = num_threads or os.cpu_count() or 1
+    threads = num_threads or usable_cores()
     config = replace(config or EnvConfig(), num_envs=num_envs, num_threads=threads)
     with torch_threads(threads):
         env = make_env(character, library, config, seed)
@@ -279,7 +279,7 @@ def bench_scaling(
     seed: int = 0,
 ) -> dict[int, float]:
     """The environment's control steps a second by number of environments; the sizes take turns. Arguments as in `bench_env`, ``seconds`` for all sizes together."""
-    threads = num_threads or os.cpu_count() or 1
+    threads = num_threads or usable_cores()
     config = replace(config or EnvConfig(), num_threads=threads)
     taken: dict[int, list[float]] = {size: [] for size in sizes}
     with torch_threads(threads):

@@ -34,9 +34,14 @@ def num_processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on: fewer than the machine has under ``taskset`` or a batch system."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def share_of_cores(wanted: int) -> int:
-    """``wanted`` threads, or if that is 0 this process's share of the cores."""
-    return wanted or max(1, (os.cpu_count() or 1) // num_processes_here())
+    """``wanted`` threads, or if that is 0 this process's share of the cores it may run on."""
+    return wanted or max(1, usable_cores() // num_processes_here())
 
 
 def make_physics(engine: str, model: mujoco.MjModel, num_envs: int, num_threads: int, device: torch.device) -> Physics:

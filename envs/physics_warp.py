@@ -52,7 +52,7 @@ class WarpPhysics:
     def __init__(self, model: mujoco.MjModel, num_envs: int, device: torch.device | str):
         wp.config.log_level = wp.LOG_ERROR
         wp.init()
-        self.model, self.num_envs, self.device = model, num_envs, torch.device(device)
+        self.model, self.num_envs, self.device = model, num_envs, torch.empty(0, device=device).device  # which gives a GPU its number
         self.sim_dt = float(model.opt.timestep)
         self._wp_device = wp.device_from_torch(self.device)
         contacts, rows = contact_capacity(model)
@@ -101,11 +101,12 @@ class WarpPhysics:
             mjw.step(self._model, self._data)
 
     def _capture(self, num_substeps: int) -> wp.Graph:
-        """The graph of a control step; the state is as it was before."""
+        """The graph of a control step; the state is as it was before. Captured on a stream of its own, for torch's usual one, CUDA's default, cannot be."""
         before = self.get_full_state()
         self._substeps(1)  # compiles the kernels, which a capture cannot
         self.set_full_state(before)
-        with wp.ScopedCapture(device=self._wp_device) as capture:
+        torch.cuda.synchronize(self.device)
+        with wp.ScopedStream(wp.Stream(self._wp_device)), wp.ScopedCapture(device=self._wp_device) as capture:
             self._substeps(num_substeps)
         return capture.graph
 

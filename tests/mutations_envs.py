@@ -24,8 +24,13 @@ ASSIST = "tests/envs/test_assist.py"
 QUALITY = "tests/envs/test_quality.py"
 CLIP_ACTIONS = "tests/envs/test_clip_actions.py"
 FOOTING = "tests/envs/test_footing.py"
+ENGINES = "tests/envs/test_engines.py"
+DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
+    Mutation("envs/engines.py", "len(os.sched_getaffinity(0))", "os.cpu_count()", ENGINES),
+    Mutation("envs/quality.py", "getattr(state, f.name).cpu()", "getattr(state, f.name)", DEVICES),
+    Mutation("envs/resets.py", "qpos.to(device), qvel.to(device)", "qpos, qvel", DEVICES),
     Mutation("envs/resets.py", "(1 - hard + hard * self.failure)", "(1 - hard + hard * (1 - self.failure))", RESETS),
     Mutation("envs/resets.py", "keep = (1 - FORGET) ** count", "keep = (1 - FORGET) * count", RESETS),
     Mutation("envs/resets.py", 'self.failure, self.seconds = saved["clips"].to', 'self.failure, self.seconds = saved["drawn_for"].to', RESETS),

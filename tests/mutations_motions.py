@@ -31,6 +31,7 @@ SYNTHETIC = "tests/motions/test_synthetic.py"
 REACHING = "tests/motions/test_reaching.py"
 
 MUTATIONS = [
+    Mutation("motions/library.py", "dtype=torch.float32, device=self.device)  # [C, 3]", "dtype=torch.float32)  # [C, 3]", "tests/test_devices.py"),
     # Rotations
     Mutation("motions/rotations.py", "aw * bx + ax * bw + ay * bz - az * by", "aw * bx + ax * bw - ay * bz + az * by", ROTATIONS),
     Mutation("motions/rotations.py", "2.0 * torch.atan2(sin, w)", "torch.atan2(sin, w)", ROTATIONS),

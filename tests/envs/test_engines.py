@@ -48,10 +48,18 @@ def test_the_cpu_engine_is_the_default(character):
 
 
 def test_processes_share_the_cores(monkeypatch):
-    monkeypatch.setattr(engines.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert (engines.share_of_cores(0), engines.share_of_cores(3)) == (8, 3)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     assert engines.share_of_cores(0) == 2
+
+
+def test_threads_keep_to_the_cores_that_a_process_may_use(monkeypatch):
+    monkeypatch.setattr(engines.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda pid: {2, 3, 7}, raising=False)
+    assert engines.share_of_cores(0) == 3
+    monkeypatch.delattr(engines.os, "sched_getaffinity")  # macOS and Windows have none
+    assert engines.share_of_cores(0) == 16
 
 
 @pytest.mark.parametrize("setting", ["device", "physics"])

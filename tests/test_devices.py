@@ -1,0 +1,57 @@
+"""Training and measuring on a GPU, with one that is none (`tests.fake_gpu`): nothing mixes its tensors with the host's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import run
+from tests.fake_gpu import GPU, FakeGpu, Generator, on_gpu, pretend
+
+COMMANDS = {
+    "pretrain": ("pretrain", "tiny", "--device", "cuda"),
+    "task": ("train-task", "heading", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
+    "strike": ("train-task", "strike", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
+}
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    with pretend(monkeypatch):
+        yield
+
+
+def test_the_fake_refuses_what_a_gpu_refuses():
+    host = torch.ones(3)
+    with FakeGpu():
+        there, ids = torch.ones(3, device="cuda"), torch.zeros(2, dtype=torch.long, device="cuda")
+        assert there.device == GPU
+        assert on_gpu((there * 2.0 + torch.tensor(1.0)).sum())
+        assert on_gpu(there[torch.tensor([0, 1])])
+        assert on_gpu(host.to(there))
+        assert not on_gpu(there.cpu())
+        assert there.cpu().numpy().sum() == 3
+        for wrong in (
+            lambda: there + host,
+            lambda: host[ids],
+            lambda: there.index_select(0, torch.tensor([0])),
+            lambda: there.numpy(),
+            lambda: torch.cat((there, host)),
+            lambda: torch.rand(3, generator=Generator("cpu"), device="cuda"),
+            lambda: there.__setitem__(ids, host[:2]),
+        ):
+            with pytest.raises((RuntimeError, TypeError)):
+                wrong()
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_nothing_mixes_devices(name, trained, clips_dir, tmp_path):
+    args = COMMANDS[name] + (() if name == "pretrain" else ("--skills", str(trained)))
+    assert run.main([*args, "--out", str(tmp_path / "run"), "--clips-dir", str(clips_dir)]) == 0
+
+
+@pytest.mark.usefixtures("gpu")
+def test_nor_do_measures(trained):
+    small = ("--latents", "4", "--replicas", "2", "--seconds", "0.5", "--transitions", "8", "--seeds", "1")
+    assert run.main(["evaluate", str(trained), "--device", "cuda", *small, "--falls", "4", "--pushes", "4", "--throws", "4"]) == 0
