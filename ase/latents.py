@@ -29,9 +29,7 @@ class LatentConfig:
     focus_from_samples: control steps of training until which latents are uniform even so: a policy that has learned to move with them takes to the focus within minutes, while one
         that begins with it learns to move more slowly.
     fallen_hold_s: an episode that begins on the floor begins with a latent of the skill that the encoder reads from how the character lies, held for so long; 0: with any.
-    lost_below: an episode that began on a clip with a latent of that clip ends as a failure when its style reward falls below this share of the mean over all environments
-        (`ase.practice`); 0: never.
-    stray_m: such an episode ends as a failure, too, when a hand or foot is further than this (m) from where the clip has it (`envs.straying`); 0: never.
+    lost_below: such an episode ends as a failure when its style reward falls below this share of the mean over all environments (`ase.practice`); 0: never.
     """
 
     dim: int = 64
@@ -43,7 +41,6 @@ class LatentConfig:
     focus_from_samples: int = 0
     fallen_hold_s: float = 0.0
     lost_below: float = 0.0
-    stray_m: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.recognized_share + self.clip_share <= 1 or min(self.recognized_share, self.clip_share) < 0:
@@ -52,8 +49,6 @@ class LatentConfig:
             raise ValueError(f"latents: clip_focus: got {self.clip_focus:g}; expected 0 to 1")
         if not 0 <= self.lost_below < 1:
             raise ValueError(f"latents: lost_below: got {self.lost_below:g}; expected at least 0 and less than 1")
-        if self.stray_m < 0:
-            raise ValueError(f"latents: stray_m: got {self.stray_m:g}; expected at least 0")
 
     def focus_at(self, samples: int) -> float:
         """The focus in force after ``samples`` control steps."""

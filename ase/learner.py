@@ -92,7 +92,7 @@ class Learner(ActorCritic):
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric and z_dim else None, draw=draw)
         self.config = config
         self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
-        self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device, config.latents.stray_m)
+        self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns, still)
@@ -145,7 +145,7 @@ class Learner(ActorCritic):
         if self.anchors is not None and chosen.any():
             self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.latents_for(clip_ids[chosen]))
             if self._looping is not None:
-                self.practice.begin(env_ids[chosen], self._looping[clip_ids[chosen]])
+                self.practice.begin(env_ids[chosen][self._looping[clip_ids[chosen]]])
 
     @torch.no_grad()
     def fitting_latents(self, windows: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 A hard motion has an easy way out: a runner may brake to a walk, which costs some reward where a fall costs the rest of the episode. With ``latents.lost_below`` an
 episode that began on a clip with a latent of that clip ends as a failure once its motion is like that clip no more, so that leaving the motion costs what a fall costs,
-and the clip is started on more often (`envs.resets.StartMix.hard_share`). With ``latents.stray_m`` it does so once its pose is nowhere near the clip's.
+and the clip is started on more often (`envs.resets.StartMix.hard_share`).
 
 Shapes: ``T`` rollout steps, ``N`` environments, ``n`` some of them.
 """
@@ -13,37 +13,29 @@ import torch
 from torch import Tensor
 
 MEMORY_S = 0.3  # time constant of the running mean
-STATE = ("held", "active", "level")
 
 
 class Practice:
     """Args:
     lost_below: style reward, as a share of the mean over all environments, below which the running mean of an episode must not fall; 0: never lost.
-    stray_m: how far a character may be from where the clip has it; 0: as far as it likes.
 
     Attributes:
-        held: ``[N]`` whether the first latent of the episode, of the clip that it began on, is still held.
-        active: ``[N]`` whether it is, and that clip goes on for ever, so that its style can be lost.
+        active: ``[N]`` whether the first latent of the episode, of the clip that it began on, is still held.
         level: ``[N]`` running mean of the style reward over that of all environments; 1 at the start, and never more, so that no credit is built up.
     """
 
-    def __init__(self, lost_below: float, num_envs: int, control_dt: float, device: torch.device, stray_m: float = 0.0):
-        self.lost_below, self.stray_m, self._decay = lost_below, stray_m, control_dt / MEMORY_S
-        self.held = torch.zeros(num_envs, dtype=torch.bool, device=device)
+    def __init__(self, lost_below: float, num_envs: int, control_dt: float, device: torch.device):
+        self.lost_below, self._decay = lost_below, control_dt / MEMORY_S
         self.active = torch.zeros(num_envs, dtype=torch.bool, device=device)
         self.level = torch.ones(num_envs, device=device)
 
-    def begin(self, env_ids: Tensor, looping: Tensor) -> None:
-        """``env_ids [n]`` have just started on clips, ``looping [n]`` or not, with latents of those."""
-        self.held[env_ids], self.active[env_ids], self.level[env_ids] = True, looping, 1.0
+    def begin(self, env_ids: Tensor) -> None:
+        """``env_ids [n]`` have just started on clips, with latents of those."""
+        self.active[env_ids], self.level[env_ids] = True, 1.0
 
     def end(self, env_ids: Tensor) -> None:
         """``env_ids [n]`` have another latent now."""
-        self.held[env_ids], self.active[env_ids] = False, False
-
-    def astray(self, away_m: Tensor) -> Tensor:
-        """Which characters, ``away_m [N]`` from where their clip has them, are too far, ``[N]``."""
-        return self.held & (away_m > self.stray_m)
+        self.active[env_ids] = False
 
     def update(self, style: Tensor, age: Tensor) -> Tensor:
         """Takes in a rollout's style rewards ``[T, N]``; ``age [N]`` control steps since each latent was drawn. Returns ``[N]`` which have lost their clip."""
@@ -57,8 +49,7 @@ class Practice:
         return self.active & (self.level < self.lost_below)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name).clone() for name in STATE}
+        return {"active": self.active.clone(), "level": self.level.clone()}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
-        for name in STATE:
-            setattr(self, name, saved[name].to(self.level.device).clone())
+        self.active, self.level = saved["active"].to(self.level.device).clone(), saved["level"].to(self.level.device).clone()

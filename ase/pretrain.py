@@ -25,10 +25,9 @@ PACE_WINDOWS = 16384  # windows of the clips that their pace is measured on
 
 
 class ClipEnv(Env, Protocol):
-    """Environments whose episodes begin on clips, can stray from them, and can be called failed."""
+    """Environments whose episodes begin on clips and can be called failed."""
 
     def fail(self, env_ids: Tensor) -> None: ...
-    def straying(self) -> Tensor: ...
 
 
 def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_iteration: Callable[[dict[str, float]], bool], teacher: Teacher | None = None) -> None:
@@ -61,8 +60,6 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
         reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
 
         lost = learner.practice.update(style.view_as(reward), learner.latents.age)
-        if config.latents.stray_m:
-            lost = lost | learner.practice.astray(env.straying())
         rollout.terminated[-1] |= lost
         metrics |= learner.improve(rollout, reward, obs, learner.samples / config.max_samples, bf16, rehearsal(learner, teacher, config.clone, learner.samples))
         metrics |= style_update(learner.style, windows, z, evidence, clean, demos, learner.generator, bf16)

@@ -23,7 +23,6 @@ from envs.props import PropState
 from envs.pushes import PushConfig, Pushes
 from envs.resets import EARLY_S, FALLEN, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
-from envs.straying import straying
 from envs.throws import ThrowConfig, Throws
 from motions.library import MotionLibrary
 from motions.rotations import heading
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 MAX_SPEED = 1e3  # rad/s or m/s; beyond this a simulation has diverged
 STANDING_SHARE = 0.75
 MIN_BANK = 64  # starts made at a time, at least
-COUNTED = ("obs", "history", "episode_step", "grace_steps", "may_lie", "fallen", "start_clip", "start_s")  # what an environment keeps of every simulation
+COUNTED = ("obs", "history", "episode_step", "grace_steps", "may_lie", "fallen", "start_clip")  # what an environment keeps of every simulation
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,6 @@ class HumanoidEnv:
         self.may_lie = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
-        self.start_s = torch.zeros(n, device=self.device)  # when in that clip
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
         self.assist: Assist | None = None
         if config.assist.lift > 0 or config.assist.hold > 0:
@@ -197,16 +195,10 @@ class HumanoidEnv:
         """Gives the present episodes random ages, multiples of ``stride`` control steps, so that their time limits are spread out. Episodes that begin together and seldom fall
         end together for ever, and a rollout then shows one part of an episode only."""
         self.episode_step = stride * torch.randint(self.config.episode_steps // stride, (self.num_envs,), generator=self.generator, device=self.device)
-        self.start_s = self.start_s - self.episode_step * self.config.control_dt  # so that they are where the clip is now
 
     def fail(self, env_ids: Tensor) -> None:
         """Makes the next reset of ``env_ids [n]`` take their episodes for falls."""
         self.fallen[env_ids] = True
-
-    def straying(self) -> Tensor:
-        """Metres that each character is from where the clip which its episode began on would have it by now (`envs.straying`), ``[N]``; 0 for those that began on none."""
-        times_s = self.start_s + self.episode_step * self.config.control_dt
-        return straying(self.state, self.library, self.start_clip, times_s, self.character.key_bodies.to(self.device))
 
     def allow_floor(self, env_ids: Tensor, steps: Tensor) -> None:
         """For ``env_ids [n]`` falls do not count for ``steps [n]`` control steps, nor in the grace that they have to get up afterwards; until they are told otherwise, with
@@ -242,7 +234,7 @@ class HumanoidEnv:
             self.physics.set_state(ids, starts.qpos, starts.qvel)
         self.obs, self._state = self.obs.index_copy(0, ids, starts.obs), None
         self.history = self.history.index_copy(0, ids, starts.history)
-        self.grace_steps[ids], self.start_clip[ids], self.start_s[ids], self.may_lie[ids] = starts.grace_steps, starts.clip, starts.time_s, False
+        self.grace_steps[ids], self.start_clip[ids], self.may_lie[ids] = starts.grace_steps, starts.clip, False
         self.episode_step[ids] = 0
         for disturbance in (self.pushes, self.throws):
             if disturbance is not None:

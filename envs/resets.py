@@ -107,7 +107,7 @@ def floor_loops(library: MotionLibrary, character: Character, control_dt: float)
 @dataclass(frozen=True)
 class Starts:
     """Beginnings of ``n`` episodes: ``qpos [n, nq]``, ``qvel [n, nv]``, ``obs [n, O]``, ``history [n, H, F]``, ``grace_steps [n]`` in which a fall does not
-    count, ``clip [n]``, the clip that is started on, `NO_CLIP` or `FALLEN`, and ``time_s [n]``, when in it (0 on none)."""
+    count, and ``clip [n]``, the clip that is started on, `NO_CLIP` or `FALLEN`."""
 
     qpos: Tensor
     qvel: Tensor
@@ -115,7 +115,6 @@ class Starts:
     history: Tensor
     grace_steps: Tensor
     clip: Tensor
-    time_s: Tensor
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -218,7 +217,7 @@ class StartBank:
         past = clip_history(self.library, clip_ids, times_s, self.history, self.control_dt)
         obs, state = observe(past, self.character.skeleton), past[:, -1]
         grace_steps = torch.where(is_low(state, self._low_bodies, self._low_heights), self.grace, 0)
-        return Starts(*self._codec.encode(state), obs[:, -1], obs[..., self._columns], grace_steps, clip_ids, times_s)
+        return Starts(*self._codec.encode(state), obs[:, -1], obs[..., self._columns], grace_steps, clip_ids)
 
     def _random_on_clip(self, n: int) -> Starts:
         return self.on_clip(*self.library.sample(n, self.generator, (self.history - 1) * self.control_dt, self.clip_weights))
@@ -242,7 +241,7 @@ class StartBank:
         """In given states ``qpos [n, nq]``, ``qvel [n, nv]``, the history filled with copies of the present frame."""
         obs = observe(self._codec.decode(qpos, qvel), self.character.skeleton)
         count = torch.full((len(qpos),), grace_steps, device=qpos.device)
-        return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, clip), torch.zeros_like(qpos[:, 0]))
+        return Starts(qpos, qvel, obs, obs[:, None, self._columns].expand(-1, self.history, -1), count, torch.full_like(count, clip))
 
     def _record(self) -> Tensor:
         """Failure rates and seconds of the clips, ``[2, C]``."""

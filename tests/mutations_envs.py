@@ -24,18 +24,10 @@ ASSIST = "tests/envs/test_assist.py"
 QUALITY = "tests/envs/test_quality.py"
 CLIP_ACTIONS = "tests/envs/test_clip_actions.py"
 FOOTING = "tests/envs/test_footing.py"
-STRAYING = "tests/envs/test_straying.py"
 ENGINES = "tests/envs/test_engines.py"
 DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
-    Mutation("envs/straying.py", "a[..., 1] * b[..., 0] - a[..., 0] * b[..., 1]", "a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]", STRAYING),
-    Mutation("envs/straying.py", ".amin(-1)", "[..., 3]", STRAYING),
-    Mutation("envs/straying.py", ".norm(dim=-1).amax(-1)", ".norm(dim=-1).mean(-1)", STRAYING),
-    Mutation("envs/straying.py", "(library.loops[ids] | (times_s <= library.durations_s[ids]))", "(times_s <= library.durations_s[ids])", STRAYING),
-    Mutation("envs/straying.py", "known & (library", "(library", STRAYING),
-    Mutation("envs/humanoid.py", "self.start_s - self.episode_step * self.config.control_dt", "self.start_s + self.episode_step * self.config.control_dt", STRAYING),
-    Mutation("ase/practice.py", "self.held & (away_m > self.stray_m)", "(away_m > self.stray_m)", "tests/ase/test_practice.py"),
     Mutation("envs/engines.py", "len(os.sched_getaffinity(0))", "os.cpu_count()", ENGINES),
     Mutation("envs/quality.py", "getattr(state, f.name).cpu()", "getattr(state, f.name)", DEVICES),
     Mutation("envs/resets.py", "qpos.to(device), qvel.to(device)", "qpos, qvel", DEVICES),

@@ -15,7 +15,7 @@ DT = 1 / 30
 
 def practice(lost_below=0.4, num_envs=4):
     made = Practice(lost_below, num_envs, DT, CPU)
-    made.begin(torch.arange(num_envs - 1), torch.ones(num_envs - 1, dtype=torch.bool))  # the last one did not start on a clip
+    made.begin(torch.arange(num_envs - 1))  # the last one did not start on a clip
     return made
 
 
@@ -31,7 +31,7 @@ def test_only_steps_with_the_present_latent_count():
     style = torch.zeros(10, 2)
     style[:6], style[6:, 0] = 2.0, 0.5  # a character that began anew after step 5 is judged from there
     p = Practice(0.1, 2, DT, CPU)
-    p.begin(torch.arange(2), torch.tensor([True, True]))
+    p.begin(torch.arange(2))
     p.update(style, torch.tensor([4, 4]))
     keep, mean = math.exp(-4 * DT / MEMORY_S), float(style.mean())
     torch.testing.assert_close(p.level, torch.tensor([keep + (1 - keep) * 0.5 / mean, keep]))
@@ -61,8 +61,8 @@ def test_nothing_is_lost_with_another_latent_or_where_it_is_switched_off():
     assert practice().update(style, age).tolist() == [False, False, True, False]
 
 
-def learner_on(env, clip_share, loops=(True, True), stray_m=0.0):
-    config = tiny_config(latents={"dim": 4, "clip_share": clip_share, "lost_below": 0.0 if stray_m else 0.4, "stray_m": stray_m})
+def learner_on(env, clip_share, loops=(True, True)):
+    config = tiny_config(latents={"dim": 4, "clip_share": clip_share, "lost_below": 0.4})
     return Learner(config, env.obs_dim, env.rest_action, env.window, env.num_envs, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]), looping_clips=torch.tensor(loops))
 
 
@@ -84,14 +84,6 @@ def test_a_clip_that_ends_cannot_be_lost():
     assert learner.anchors.cell(learner.latents.z).tolist() == [0, 1], "its latents are practised all the same"
 
 
-def test_who_is_too_far_from_the_clip_is_astray_while_its_latent_is_held():
-    p = Practice(0.0, 4, DT, CPU, stray_m=0.5)
-    p.begin(torch.tensor([0, 1, 2]), torch.tensor([True, False, True]))
-    p.end(torch.tensor([2]))
-    assert p.astray(torch.tensor([0.6, 0.6, 0.6, 0.6])).tolist() == [True, True, False, False], "a clip that ends can be strayed from"
-    assert not p.astray(torch.tensor([0.4, 0.4, 0.6, 0.6])).any()
-
-
 def test_lost_episodes_fail_and_begin_anew():
     env = Scripted(3, 3)
     env.reset()
@@ -111,13 +103,8 @@ def test_it_is_saved_with_the_training():
     p.update(torch.tensor([1.0, 0.5, 0.2, 0.1]).expand(6, 4), torch.full((4,), 6))
     p.end(torch.tensor([1]))
     other.load_state_dict(p.state_dict())
-    for name in ("held", "active", "level"):
-        assert torch.equal(getattr(other, name), getattr(p, name))
-
-
-def test_a_negative_distance_is_refused():
-    with pytest.raises(ValueError, match=r"latents: stray_m: got -1; expected at least 0"):
-        tiny_config(latents={"dim": 4, "stray_m": -1.0})
+    assert torch.equal(other.level, p.level)
+    assert torch.equal(other.active, p.active)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0])
@@ -139,13 +126,3 @@ def test_training_ends_lost_episodes_as_failures_in_their_last_step(monkeypatch)
     assert seen[0].nonzero().tolist() == [[steps - 1, 1]]
     assert env.resets[-1] == (steps, [1])
     assert metrics[0]["episode/lost_per_1000_steps"] == pytest.approx(1000 / (3 * steps))
-
-
-@pytest.mark.parametrize(("stray_m", "ends"), [(0.0, False), (0.5, True), (0.7, False)])
-def test_training_ends_episodes_that_stray(stray_m, ends):
-    env, demos = Scripted(3, 3), Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0)))
-    learner = learner_on(env, clip_share=1.0, stray_m=stray_m)
-    env.away = torch.tensor([0.0, 0.6, 0.6])
-    learner.practice.begin(torch.tensor([0, 1]), torch.tensor([True, True]))
-    pretrain(env, demos, learner, env.reset(), lambda told: False)
-    assert env.failed == ([(env.time, [1])] if ends else [])

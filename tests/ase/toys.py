@@ -64,9 +64,6 @@ class PointMass:
     def fail(self, env_ids: Tensor) -> None:
         raise AssertionError(f"{env_ids}: nothing is lost here")
 
-    def straying(self) -> Tensor:
-        return torch.zeros(self.num_envs)
-
     def step(self, action: Tensor) -> ToyStep:
         velocity = action.clamp(-1, 1)
         self.pos = self.pos + 0.2 * velocity
@@ -95,7 +92,7 @@ class Scripted:
         self.time, self.actions, self.resets, self.failed, self.allowed = 0, [], [], [], []
         self.obs = torch.zeros(num_envs, 3)
         self.history = torch.zeros(num_envs, history, 3)
-        self.start_clip, self.away = torch.full((num_envs,), -1), torch.zeros(num_envs)
+        self.start_clip = torch.full((num_envs,), -1)
 
     def reset(self, env_ids: Tensor | None = None) -> Tensor:
         ids = torch.arange(self.num_envs) if env_ids is None else env_ids
@@ -111,9 +108,6 @@ class Scripted:
 
     def fail(self, env_ids: Tensor) -> None:
         self.failed.append((self.time, env_ids.tolist()))
-
-    def straying(self) -> Tensor:
-        return self.away
 
     def step(self, action: Tensor) -> ToyStep:
         self.actions.append(action.clone())
