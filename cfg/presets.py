@@ -116,8 +116,8 @@ def getup() -> RunConfig:
 
 def full() -> RunConfig:
     """Every clip: what `locomotion` knows, and jumps, kicks, dances, rolls, a crawl, and getting up. Begins with trained skills:
-    ``pretrain full --skills ase/pretrained/locomotion``; rehearses the clips' actions, and shares out time among them. An hour on two cores is not enough for it
-    (docs/training_log.md); nobody has given it days or a GPU yet."""
+    ``pretrain full --skills ase/pretrained/locomotion``; rehearses the clips' actions, and shares out time among them. An hour on two cores is not enough for it,
+    nor are eight minutes on a GPU (docs/training_log.md)."""
     base = locomotion()
     start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.1, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
