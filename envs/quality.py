@@ -62,9 +62,9 @@ class QualityRecorder:
         if not ids or len(self._kept) < MIN_STEPS:
             return {}
         env = self.env
-        together = on_host(CharacterState(**{f.name: torch.stack([getattr(state, f.name) for state in self._kept]) for f in fields(CharacterState)}))  # [T, N]
+        together = CharacterState(**{f.name: torch.stack([getattr(state, f.name) for state in self._kept]) for f in fields(CharacterState)}).cpu()  # [T, N]
         mine = self._mean([together[:, k] for k in ids])
-        clips = self._mean([on_host(motion) for motion in clip_motions(env.library, env.config.control_dt)])
+        clips = self._mean([motion.cpu() for motion in clip_motions(env.library, env.config.control_dt)])
         found = mine | {f"clip_{name}": value for name, value in clips.items()}
         for name, unit in (("foot_skate", "m_s"), ("jerk", "m_s3")):
             found[f"{name}_ratio"] = mine[f"{name}_{unit}"] / max(clips[f"{name}_{unit}"], 1e-6)
@@ -82,11 +82,6 @@ class QualityRecorder:
         ]
         skate, jerk, pressing = (sum(column) / len(rows) for column in zip(*rows, strict=True))
         return {"foot_skate_m_s": skate, "jerk_m_s3": jerk, "limit_pressing": pressing}
-
-
-def on_host(state: CharacterState) -> CharacterState:
-    """``state`` in the host's memory."""
-    return CharacterState(**{f.name: getattr(state, f.name).cpu() for f in fields(CharacterState)})
 
 
 def clip_motions(library: MotionLibrary, dt: float) -> list[CharacterState]:

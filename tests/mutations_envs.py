@@ -29,7 +29,7 @@ DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
     Mutation("envs/engines.py", "len(os.sched_getaffinity(0))", "os.cpu_count()", ENGINES),
-    Mutation("envs/quality.py", "getattr(state, f.name).cpu()", "getattr(state, f.name)", DEVICES),
+    Mutation("motions/skeleton.py", "getattr(self, f.name).cpu()", "getattr(self, f.name)", DEVICES),
     Mutation("envs/resets.py", "qpos.to(device), qvel.to(device)", "qpos, qvel", DEVICES),
     Mutation("envs/resets.py", "(1 - hard + hard * self.failure)", "(1 - hard + hard * (1 - self.failure))", RESETS),
     Mutation("envs/resets.py", "keep = (1 - FORGET) ** count", "keep = (1 - FORGET) * count", RESETS),
