@@ -1,15 +1,16 @@
 """Behaviour cloning: a policy is taught what the clips take before it acts for the first time.
 
 Whoever acts so falls within two seconds, for nothing in the clips tells how to get back to them; but those seconds look like the clips, and learning begins there instead of
-at a body that stiffens and falls.
+at a body that stiffens and falls. Trained skills can be taught clips that they do not know, while they keep what they know (`Memory`).
 
 Shapes: ``M`` moments, ``O`` observation, ``A`` action, ``Z`` latent.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ase.distributed import copy_from_first
+from ase.nets import Policy
 from ase.rollout import Env, on_their_feet
 
 
@@ -46,7 +48,7 @@ class Pupil(Protocol):
     generator: torch.Generator
 
     @property
-    def policy(self) -> torch.nn.Module: ...
+    def policy(self) -> Policy: ...
     @property
     def obs_normalizer(self) -> torch.nn.Module: ...
     def update_obs_statistics(self, obs: Tensor) -> None: ...
@@ -60,8 +62,11 @@ class CloneConfig:
     obs_noise: deviation of Gaussian noise on normalised observations, so that actions are right around the clips, too.
     rehearse_weight: weight, in what the policy learns from acting, of the negative log likelihood of the clips' actions; it falls linearly to 0 (DAPG, arXiv 1709.10087).
     rehearse_samples: control steps of training until it has fallen. rehearse_batch: moments in a gradient step.
+    tracked: the actions are those of characters that follow the clips in simulation (`envs.samcon`), which takes half a minute a clip on two cores, instead of inverse dynamics
+        (`envs.clip_actions`). A training that begins with skills is taught, and rehearses, the clips that those do not know, and keeps the others meanwhile.
     """
 
+    tracked: bool = False
     steps: int = 0
     batch_size: int = 2048
     lr: float = 1e-3
@@ -81,6 +86,7 @@ class CloneConfig:
         return self.rehearse_weight * max(0.0, 1 - samples / self.rehearse_samples) if self.rehearse_weight else 0.0
 
 
+LATENT_STEPS = 30  # control steps for which a latent is held on average, while skills show what they know
 STATISTICS = 16384  # moments that the normaliser of observations begins with, beside as many observations of somebody who falls
 
 
@@ -91,6 +97,10 @@ class Lesson:
     obs: Tensor
     z: Tensor
     action: Tensor
+
+    def beside(self, other: Lesson) -> Lesson:
+        """Both."""
+        return Lesson(*(torch.cat((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
 
 
 def lesson(pupil: Pupil, teacher: Teacher, size: int, obs_noise: float) -> Lesson:
@@ -115,15 +125,58 @@ def rehearsal(pupil: Pupil, teacher: Teacher | None, config: CloneConfig, sample
     return Rehearsal(weight, partial(lesson, pupil, teacher, config.rehearse_batch, config.obs_noise)) if teacher is not None and weight > 0 else None
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What trained skills do: ``act`` gives their action ``[B, A]`` in raw observations ``[B, O]`` under latents ``[B, Z]``; ``obs [M, O]`` is what they see, and ``clips [K]`` are
+    those that they know."""
+
+    obs: Tensor
+    clips: Tensor
+    act: Callable[[Tensor, Tensor], Tensor]
+
+
+@torch.no_grad()
+def remember(env: Env, pupil: Pupil, clips: Tensor, steps: int) -> Memory:
+    """Lets skills act for ``steps`` control steps under random latents of the ``clips [K]`` that they know, with the noise of exploring, and keeps a copy of them. Who falls starts
+    anew; a latent is held for a second on average."""
+    policy, normalizer = copy.deepcopy(pupil.policy).requires_grad_(False), copy.deepcopy(pupil.obs_normalizer)
+
+    def latents(n: int) -> Tensor:
+        return pupil.latents_for(clips[torch.randint(len(clips), (n,), generator=pupil.generator, device=clips.device)])
+
+    z = latents(env.num_envs)
+
+    def act(obs: Tensor) -> Tensor:
+        nonlocal z
+        changed = torch.rand(len(obs), generator=pupil.generator, device=obs.device) < 1 / LATENT_STEPS
+        z = torch.where(changed.unsqueeze(-1), latents(len(obs)), z)
+        mean = policy(normalizer(obs), z)
+        return mean + policy.std * torch.randn(mean.shape, generator=pupil.generator, device=obs.device)
+
+    obs = env.reset()
+    seen = [obs] + [step.obs for step, _ in on_their_feet(env, act, obs, steps)]
+    return Memory(torch.cat(seen), clips, lambda obs, z: policy(normalizer(obs), z))
+
+
+@torch.no_grad()
+def known(pupil: Pupil, memory: Memory, size: int) -> Lesson:
+    """``size`` moments of what skills did, each under a random latent of a clip that they know, whatever they did then: so changes of latent are remembered, too."""
+    rows = torch.randint(len(memory.obs), (size,), generator=pupil.generator, device=memory.obs.device)
+    clips = memory.clips[torch.randint(len(memory.clips), (size,), generator=pupil.generator, device=memory.clips.device)]
+    z = pupil.latents_for(clips)
+    return Lesson(pupil.obs_normalizer(memory.obs[rows]), z, memory.act(memory.obs[rows], z))
+
+
 def falls(env: RestingEnv, steps: int = 30) -> Tensor:
     """What is seen of characters that target the rest pose, however they start, ``[steps * N, O]``; those that fall start anew."""
     action = env.rest_action.expand(env.num_envs, -1)
     return torch.cat([step.obs for step, _ in on_their_feet(env, lambda obs: action, env.reset(), steps)])
 
 
-def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf16: bool) -> float:
+def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf16: bool, memory: Memory | None = None) -> float:
     """Teaches the policy the actions of the clips' moments, each under latents of its clip, and the normaliser of observations their spread and that of what is ``seen [M, O]`` by
-    those who fall (`falls`): statistics of the clips alone would be other ones as soon as somebody acts, and what was taught would be lost with them.
+    those who fall (`falls`): statistics of the clips alone would be other ones as soon as somebody acts, and what was taught would be lost with them. With a ``memory`` the policy
+    is as often shown what it did before, under latents of the clips that it knew.
 
     Returns:
         The root mean square error of the last step, in units of the action.
@@ -136,6 +189,8 @@ def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf1
     loss = torch.zeros(())
     for _ in range(config.steps):
         shown = lesson(pupil, teacher, config.batch_size, config.obs_noise)
+        if memory is not None:
+            shown = shown.beside(known(pupil, memory, config.batch_size))
         with torch.autocast(shown.obs.device.type, torch.bfloat16, enabled=bf16):
             loss = (pupil.policy(shown.obs, shown.z) - shown.action).square().mean()
         optimizer.zero_grad()

@@ -9,6 +9,7 @@ from ase.task_train import TaskTrainConfig
 from envs.engines import DEVICES, ENGINES
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
+from envs.samcon import SamconConfig
 from envs.skill_env import SkillEnvConfig
 from envs.tasks import TASKS, TaskSettings
 
@@ -30,7 +31,7 @@ class RunConfig:
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         physics: engine: ``cpu`` (batched MuJoCo), ``warp`` (MuJoCo Warp), or ``auto``: warp on a GPU, else cpu.
         num_threads: CPU threads of torch; 0 shares the cores among this machine's processes. (Physics has its own: ``env.num_threads``.)
-        env: environment. train: learning.
+        env: environment. train: learning. samcon: how clips are followed in simulation (with ``train.clone.tracked``).
     """
 
     preset: str = ""
@@ -42,6 +43,7 @@ class RunConfig:
     num_threads: int = 0
     env: EnvConfig = field(default_factory=EnvConfig)
     train: PretrainConfig = field(default_factory=PretrainConfig)
+    samcon: SamconConfig = field(default_factory=SamconConfig)
 
     def __post_init__(self) -> None:
         require("device", self.device, DEVICES)

@@ -113,9 +113,12 @@ def load_networks(learner: ActorCritic, tree: dict[str, Any], where: Path) -> No
         checkpoint.load_module(module, tree.get(name, {}), f"{where}: {name}")
 
 
-def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> None:
+def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> tuple[str, ...]:
     """Gives a fresh learner of ``clips`` the networks of trained skills, and clips that those knew their old cells of the sphere. What depends on the clips alone (their pace)
     is not taken over: it is measured when training begins; and running statistics count for little, so that they follow what is new.
+
+    Returns:
+        Those of ``clips`` that the skills know.
 
     Raises:
         ValueError: no skills there, or of another character or other network sizes.
@@ -132,6 +135,7 @@ def begin_with(learner: Learner, run: Path, clips: tuple[str, ...]) -> None:
         for part in module.modules():
             if isinstance(part, Normalizer):
                 part.count.mul_(REMEMBERED)
+    return tuple(name for name in clips if name in info["clips"])
 
 
 def random_latents(learner: Learner, count: int, seed: int) -> dict[str, torch.Tensor]:

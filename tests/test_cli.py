@@ -46,6 +46,41 @@ def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_p
     assert "cloned" not in capsys.readouterr().out
 
 
+FEW = "--train.clone.tracked --samcon.trials 16 --samcon.survivors 4 --samcon.kept 2 --samcon.max-passes 2 --samcon.shown 1 --samcon.starts 1".split()
+
+
+def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_know(
+    tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *FEW, "--train.max-samples"]
+    new, other, taught = (str(tmp_path / name) for name in ("new", "other", "taught"))
+    assert run.main([*args, "128", "--out", new]) == 0
+    out = capsys.readouterr().out
+    assert "walk                     followed for " in out
+    assert "quick                    followed for " in out
+    tracks = load_file(Path(new) / "tracks.safetensors")
+    assert sorted(tracks) == [f"{name}/{part}" for name in ("quick", "walk") for part in ("action", "qpos", "qvel")]
+    assert run.main([*args, "256", "--out", new, "--resume"]) == 0
+    assert "followed for" not in capsys.readouterr().out
+    assert run.main([*args, "128", "--out", other, "--tracks", new]) == 0
+    assert "followed for" not in capsys.readouterr().out
+    whole, again = (load_file(Path(run_dir) / "skills.safetensors") for run_dir in (new, other))
+    assert torch.equal(load_file(Path(other) / "tracks.safetensors")["walk/action"], tracks["walk/action"])
+    assert whole.keys() == again.keys()
+    assert run.main([*args, "128", "--out", taught, "--skills", str(trained)]) == 0
+    out = capsys.readouterr().out
+    assert "quick                    followed for " in out
+    assert "walk  " not in out
+    assert "cloned the clips' actions" in out
+
+
+def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *FEW, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
+    assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"
+
+
 def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
     """The networks are those of the trained run; the counters and the clips' pace are its own, and statistics go on from those of the trained run, which count for little."""
     out, more = tmp_path / "run", tmp_path / "more.yaml"

@@ -11,8 +11,6 @@ import numpy as np
 import torch
 import tyro
 
-from ase.actor_critic import use_bf16
-from ase.cloning import clone, falls
 from ase.distributed import own_seed, process_group, rank
 from ase.learner import Learner
 from ase.pretrain import pretrain
@@ -21,10 +19,10 @@ from ase.run_folder import CONFIG, RunFolder
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
+from cfg.teaching import clip_teacher, teach
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
-from envs.clip_actions import clip_actions
 from envs.demos import DemoWindows
 from envs.engines import choose_device
 from envs.film import write_video
@@ -41,38 +39,41 @@ class PretrainArgs:
         out: folder of the run: configuration, checkpoints, TensorBoard events, videos.
         resume: continue the run in that folder, bit for bit.
         skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
+        tracks: folder of a run that has followed some of the clips in simulation already (with --train.clone.tracked); the others are followed at the start.
         config: every setting of the run, as flags.
     """
 
     out: Path
     resume: bool = False
     skills: Path | None = None
+    tracks: Path | None = None
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
 
 def main(args: Sequence[str]) -> None:
     if not args or args[0] in ("-h", "--help"):
-        print(f"usage: run.py pretrain PRESET --out RUN [--skills RUN] [--resume] [any setting]\npresets: {', '.join(PRESETS)}\nsettings: run.py pretrain walk --help")
+        print(
+            f"usage: run.py pretrain PRESET --out RUN [--skills RUN] [--tracks RUN] [--resume] [any setting]\npresets: {', '.join(PRESETS)}\nsettings: run.py pretrain walk --help"
+        )
         return
     base = preset(args[0])
     prog = f"run.py pretrain {args[0]}"
     given = parse_training(PretrainArgs(tyro.MISSING, config=base), args[1:], prog, "preset", lambda config: config.preset)
     with process_group(choose_device(given.config.device, given.config.physics)):
-        train(given.config, given.out, given.resume, given.skills)
+        train(given.config, given.out, given.resume, given.skills, given.tracks)
 
 
-def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None) -> None:
+def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
     learner = make_learner(config, env)
-    if skills is not None and not resume:
-        begin_with(learner, skills, library.names)
-    teach = config.train.clone
-    teacher = clip_actions(character, library, config.env.control_dt) if teach.steps or teach.rehearse_weight else None
-    if teacher is not None and teach.steps and not resume and skills is None:
-        error = clone(learner, teacher, falls(env), teach, use_bf16(config.train.bf16, library.device))
+    known = begin_with(learner, skills, library.names) if skills is not None and not resume else ()
+    teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
+    clones = config.train.clone.tracked or skills is None
+    if teacher is not None and config.train.clone.steps and not resume and clones:
+        error = teach(config, env, learner, teacher, known)
         if rank() == 0:
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
     folder = RunFolder(out, to_dict(config), clips=library.names)

@@ -1,12 +1,13 @@
 """Teaching a policy the clips' actions before it acts."""
 
+import copy
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from ase.cloning import CloneConfig, clone, falls, lesson, rehearsal
+from ase.cloning import CloneConfig, Memory, clone, falls, known, lesson, rehearsal, remember
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
 LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
@@ -51,6 +52,56 @@ def test_the_normaliser_knows_the_moments_as_often_as_they_occur_and_what_is_see
     both = torch.cat((lesson.obs[lesson.weight > 0], seen[: int((lesson.weight > 0).sum())]))
     torch.testing.assert_close(learner.obs_normalizer(both).mean(0), torch.zeros(2), atol=0.05, rtol=0)
     torch.testing.assert_close(learner.obs_normalizer(both).std(0), torch.ones(2), atol=0.05, rtol=0)
+
+
+def only(lesson, clip):
+    mine = lesson.clip == clip
+    return Lessons(lesson.obs[mine], lesson.action[mine], lesson.clip[mine], torch.ones(int(mine.sum())))
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_skills_keep_what_they_know_while_they_are_taught_a_new_clip(keeps):
+    """Clip 0 is known, clip 1 is new and asks for the opposite in the same places."""
+    env = PointMass(4, seed=0)
+    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
+    both = lessons(env)
+    first, second = only(both, 0), only(both, 1)
+    settings = CloneConfig(steps=400, batch_size=256, lr=1e-2, obs_noise=0.0)
+    clone(learner, first, first.obs, settings, bf16=False)
+    z = learner.anchors.points[[0]].expand(len(first.obs), -1)
+    before = learner.act(first.obs, z)
+    policy, normalizer = copy.deepcopy(learner.policy), copy.deepcopy(learner.obs_normalizer)
+    memory = Memory(first.obs, torch.tensor([0]), lambda obs, z: policy(normalizer(obs), z))
+    clone(learner, second, second.obs, settings, False, memory if keeps else None)
+    off = (learner.act(first.obs, z) - before).abs().mean()
+    assert (off < 0.03) == keeps
+    done = learner.act(second.obs, learner.anchors.points[[1]].expand(len(second.obs), -1))
+    torch.testing.assert_close(done, second.action, atol=0.15, rtol=0)
+
+
+def test_what_skills_do_is_remembered_under_latents_of_the_clips_that_they_know():
+    """The copy does not change with the learner; who falls starts anew; latents are held for a while."""
+    env = PointMass(16, seed=0)
+    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
+    memory = remember(env, learner, torch.tensor([0, 2]), 50)
+    assert memory.obs.shape == (16 * 51, env.obs_dim)
+    shown = known(learner, memory, 300)
+    assert sorted(learner.anchors.cell(shown.z).unique().tolist()) == [0, 2]
+    torch.testing.assert_close(learner.policy(shown.obs, shown.z), shown.action)
+    with torch.no_grad():
+        for parameter in learner.policy.parameters():
+            parameter.mul_(3.0)
+    assert (learner.policy(shown.obs, shown.z) - shown.action).abs().max() > 0.01
+    torch.testing.assert_close(known(learner, memory, 300).obs.mean(), learner.obs_normalizer(memory.obs).mean(), atol=0.3, rtol=0)
+
+
+def test_characters_act_with_noise_while_they_are_remembered():
+    env = Scripted(4, 3, terminate={(2, 1)})
+    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
+    remember(env, learner, torch.tensor([1]), 5)
+    assert len(env.actions) == 5
+    assert env.actions[0].std(0).min() > 0.0
+    assert env.resets == [(0, [0, 1, 2, 3]), (3, [1])]
 
 
 def test_falls_are_seen_to_their_end_and_start_anew():

@@ -1,0 +1,83 @@
+"""What a policy is taught before it acts, and rehearses: clips' actions, by inverse dynamics or as simulated characters followed the clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ase import checkpoint
+from ase.actor_critic import use_bf16
+from ase.cloning import clone, falls, remember
+from ase.distributed import rank
+from ase.learner import Learner
+from cfg.schema import RunConfig
+from envs.character import Character
+from envs.clip_actions import ClipActions, clip_actions
+from envs.engines import make_physics
+from envs.humanoid import HumanoidEnv
+from envs.samcon import Samcon, Track, Tube, lessons, to_follow
+from motions.library import MotionLibrary
+
+TRACKS = "tracks.safetensors"
+REMEMBER_S = 8.0  # for which trained skills show what they know
+
+
+def make_samcon(config: RunConfig, character: Character, library: MotionLibrary) -> Samcon:
+    """What follows clips with a run's character, on the library's device."""
+    physics = make_physics(config.physics, character.model, config.samcon.trials, config.env.num_threads, library.device)
+    return Samcon(character, library, physics, config.env.control_dt, config.samcon, torch.Generator(library.device).manual_seed(config.seed))
+
+
+def tell(name: str, track: Track) -> str:
+    """How a clip could be followed, on one line."""
+    return f"{name:24} followed for {track.reached_s:.1f} of {track.length_s:.1f} s in {track.passes} passes, cost {track.cost:.2f}"
+
+
+def load_tracks(path: Path, library: MotionLibrary) -> dict[str, Tube]:
+    """What was found on the library's clips, by name, from a file that `clip_teacher` wrote; on the library's device."""
+    tree, _ = checkpoint.load(path, "tracks")
+    return {name: Tube(*(parts[key].to(library.device) for key in ("qpos", "qvel", "action"))) for name, parts in tree.items() if name in library.names}
+
+
+def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary, clips: Sequence[str], out: Path, tracks: Path | None, resume: bool) -> ClipActions | None:
+    """The actions that a run is taught or rehearses, or None if it does neither: those of all clips, or tracked ones of ``clips``.
+
+    Tracked ones are read from the run's folder ``out`` or, as far as they are there, from that of another run, ``tracks``; what is missing is followed now, and all are saved in
+    ``out``. A resumed run has those that it began with.
+
+    Raises:
+        ValueError: a file that cannot be read or written.
+    """
+    teach = config.train.clone
+    if not (teach.steps or teach.rehearse_weight):
+        return None
+    if not teach.tracked:
+        return clip_actions(character, library, config.env.control_dt)
+    mine = out / TRACKS
+    source = mine if mine.is_file() else tracks / TRACKS if tracks is not None else None
+    known = load_tracks(source, library) if source is not None else {}
+    names = list(known) if resume else to_follow(clips, character, library)
+    missing = [name for name in names if name not in known]
+    if missing:
+        samcon = make_samcon(config, character, library)
+        for name in missing:
+            track = samcon.track(library.index(name))
+            known[name] = track.tube.compact()
+            if rank() == 0:
+                print(tell(name, track), flush=True)
+    found = {name: known[name] for name in names}
+    if rank() == 0 and not mine.is_file():
+        checkpoint.save(mine, {name: vars(tube) for name, tube in found.items()}, "tracks", {"clips": names})
+    return lessons(found, character, library)
+
+
+def teach(config: RunConfig, env: HumanoidEnv, learner: Learner, teacher: ClipActions, known: Sequence[str]) -> float:
+    """Clones the actions of ``teacher``, while skills that the learner begins with keep what they do under latents of the clips ``known`` to them; returns the error."""
+    bf16 = use_bf16(config.train.bf16, env.device)
+    if not known:
+        return clone(learner, teacher, falls(env), config.train.clone, bf16)
+    ids = torch.tensor([env.library.index(name) for name in known], device=env.device)
+    memory = remember(env, learner, ids, round(REMEMBER_S / config.env.control_dt))
+    return clone(learner, teacher, memory.obs, config.train.clone, bf16, memory)

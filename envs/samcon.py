@@ -1,0 +1,350 @@
+"""Sampling-based tracking of clips: actions that carry a simulated character along a clip, kicks and flips included, found by trial.
+
+Many characters follow a clip, each with targets of its own; after each window of time those that are nearest to the clip go on, from where they are, in place of the others. What
+the survivors did is where the next pass tries around. A walk takes seconds of this, a backflip a minute. The states and actions of the survivors are a tube around the clip, as
+physics allows it, with actions that lead on along the clip: a policy is taught them before it acts for the first time (`ase.cloning`).
+
+Sources: Liu, Yin, van de Panne, Shao and Xu 2010, "Sampling-based contact-rich motion control" (SAMCON); Liu, Yin and Guo 2015, "Improving sampling-based motion control" (what
+survives moves the distribution that is sampled); Laskey et al. 2017, "DART: Noise injection for robust imitation learning" (what is learned from is done with noise, and shows
+what was meant).
+
+Shapes: ``N`` trials, ``S`` survivors, ``K`` windows, ``W`` control steps in a window, ``R`` windows that a pass reached, ``A`` action, ``P`` bodies, ``M`` moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from envs.character import Character
+from envs.clip_actions import MOMENTS_EACH, ClipActions, clip_actions
+from envs.features import observe
+from envs.mirror import mirror_map
+from envs.physics import Physics
+from envs.state import StateCodec
+from motions.library import MotionLibrary
+from motions.skeleton import CharacterState
+
+LOST = 10.0  # median cost of the survivors at which a pass is given up
+GOOD, PASSABLE = 0.8, 1.5  # mean cost of a pass that is good; and that will do once `PATIENCE` passes have been made
+PATIENCE = 16
+FIRST_RAD, LEAST_RAD, MOST_RAD = 0.12, 0.08, 0.5  # deviations of targets: at first, at least, and where passes get stuck
+WIDER = 1.3  # survivors' deviations are multiplied by this for the next pass, and those before the place where passes get stuck with each that does
+FOLLOW = 0.4  # share of the way that the mean goes to that of the survivors
+MEMORY = 0.7  # share of a trial's cost so far that counts in its next window
+EFFORT = 0.005  # weight of the squared deviation from the clip's own actions, in units of `FIRST_RAD`
+AHEAD = 5  # windows that a trial's descendants must survive for what it did to count
+BEYOND_S = 1.5  # what is followed of a looping clip's next cycle
+START_WINDOWS = 12  # length of the passes that begin somewhere in a clip
+
+
+@dataclass(frozen=True)
+class SamconConfig:
+    """Attributes:
+    trials, survivors: characters that follow a clip at the same time, and those of them that go on after each window.
+    window_steps: control steps for which a trial holds its deviation from the clip's actions.
+    max_passes: along a clip, at most. enough: complete ones that suffice.
+    shown: further passes along the whole clip, and starts: shorter ones that begin somewhere in it, as episodes do; these are learned from.
+    jitter: deviation of the white noise, in units of the action, with which the trials of these carry their actions out, as in exploring.
+    kept: survivors of a window that are learned from.
+    """
+
+    trials: int = 1024
+    survivors: int = 128
+    window_steps: int = 3
+    max_passes: int = 24
+    enough: int = 3
+    shown: int = 4
+    starts: int = 10
+    jitter: float = 0.05
+    kept: int = 32
+
+    def __post_init__(self) -> None:
+        if not 0 < self.kept <= self.survivors <= self.trials or self.trials % self.survivors:
+            raise ValueError(
+                f"samcon: trials, survivors, kept: got {self.trials}, {self.survivors}, {self.kept}; expected trials a multiple of survivors, and kept at most survivors"
+            )
+        if min(self.window_steps, self.max_passes, self.enough, self.shown) < 1 or min(self.starts, self.jitter) < 0:
+            got = f"{self.window_steps}, {self.max_passes}, {self.enough}, {self.shown}, {self.starts}, {self.jitter:g}"
+            raise ValueError(f"samcon: window_steps, max_passes, enough, shown, starts, jitter: got {got}; expected at least 1, 1, 1, 1, 0, 0")
+
+
+@dataclass(frozen=True)
+class Tube:
+    """States and what was meant to be done in them: ``qpos [M, nq]``, ``qvel [M, nv]`` and ``action [M, A]``."""
+
+    qpos: Tensor
+    qvel: Tensor
+    action: Tensor
+
+    def compact(self) -> Tube:
+        """The same in half precision, without places on the ground, which no observation shows."""
+        qpos = self.qpos.clone()
+        qpos[:, :2] = 0.0
+        return Tube(qpos.half(), self.qvel.half(), self.action.half())
+
+    @staticmethod
+    def cat(parts: list[Tube]) -> Tube:
+        return Tube(*(torch.cat([getattr(part, name) for part in parts]) for name in ("qpos", "qvel", "action")))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Deviations from the clip's actions to try: normal, with ``mean [K, A]`` and ``deviation [K, A]``, radians."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @staticmethod
+    def first(windows: int, size: int) -> Targets:
+        return Targets(torch.zeros(windows, size), torch.full((windows, size), FIRST_RAD))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What came of following a clip once.
+
+    Attributes:
+        reached: ``R`` windows until nobody was near the clip any more. cost: mean over these of the survivors' median cost.
+        found: mean and deviation ``[R, A]`` of what those did whose descendants survived. tube: those, in each control step.
+        path: ``[R * W, nq]`` the way of the trial that was best in the end, from the first control step on.
+    """
+
+    reached: int
+    cost: float
+    found: Targets
+    tube: Tube
+    path: Tensor
+
+
+@dataclass(frozen=True)
+class Track:
+    """How well a clip could be followed.
+
+    Attributes:
+        reached_s, length_s, passes: for ``reached_s`` of ``length_s`` seconds, in so many passes. cost: the best one's (see `tracking_cost`), and its ``path [T, nq]``.
+        tube: what is learned from.
+    """
+
+    reached_s: float
+    length_s: float
+    passes: int
+    cost: float
+    path: Tensor
+    tube: Tube
+
+
+def tracking_cost(now: CharacterState, before: Tensor, clip: CharacterState, clip_before: Tensor, mass: Tensor, feet: Tensor, dt: float) -> Tensor:
+    """How far characters ``now [N]`` are from where a clip has them ``[1]``, ``[N]``; 0.1 to 0.5 is close, beyond 3 the motion is lost.
+
+    Squared differences: of the bodies' places about the centre of mass (mean, 20 a m², and that of the feet, 10), of the centre's height (20) and place (2), of the bodies' and the
+    root's orientation (0.7 of the squared Frobenius norm each), of the centre's velocity (0.4 a m²/s²) and of the bodies' (0.15, by mass).
+
+    Args:
+        before, clip_before: ``[N, P, 3]`` and ``[1, P, 3]`` the bodies' places ``dt`` seconds ago. mass: ``[P]`` share of the whole. feet: bodies.
+    """
+
+    def about(places: Tensor) -> tuple[Tensor, Tensor]:
+        centre = (places * mass.unsqueeze(-1)).sum(1)
+        return centre, places - centre.unsqueeze(1)
+
+    (centre, pose), (clip_centre, clip_pose) = about(now.body_pos_w), about(clip.body_pos_w)
+    place = (pose - clip_pose).square().sum(-1)  # [N, P]
+    off = (centre - clip_centre).square()
+    turn = (now.body_mat_w - clip.body_mat_w).square().sum((-1, -2))
+    velocity = (now.body_pos_w - before - clip.body_pos_w + clip_before) / dt
+    of_centre = (velocity * mass.unsqueeze(-1)).sum(1).square().sum(-1)
+    of_bodies = (velocity.square().sum(-1) * mass).sum(-1)
+    standing = 20 * place.mean(-1) + 10 * place[:, feet].mean(-1) + 20 * off[:, 2] + 2 * off[:, :2].sum(-1) + 0.7 * (turn.mean(-1) + turn[:, 0])
+    return standing + 0.4 * of_centre + 0.15 * of_bodies
+
+
+def ancestors(parents: list[Tensor], window: int, survivors: int) -> Tensor:
+    """Which trials ``[S]`` of ``window`` those descend from that survived `AHEAD` windows later, or the last that was reached.
+
+    Args:
+        parents: for each window, the trial ``[N]`` of that window in whose state each of the next one begins; the first ``survivors`` name the survivors.
+    """
+    last = min(len(parents) - 1, window + AHEAD)
+    ids = parents[last][:survivors]
+    for k in range(last - 1, window - 1, -1):
+        ids = parents[k][ids]
+    return ids
+
+
+class Samcon:
+    """Args:
+    physics: engine holding ``config.trials`` simulations of ``character.model``; they are disturbed.
+    control_dt: seconds for which an action is held. generator: random source, on the device of ``physics`` and ``library``.
+    """
+
+    def __init__(self, character: Character, library: MotionLibrary, physics: Physics, control_dt: float, config: SamconConfig, generator: torch.Generator):
+        self.character, self.library, self.physics, self.dt, self.config, self.generator = character, library, physics, control_dt, config, generator
+        self._codec, self._given = StateCodec(character.skeleton), clip_actions(character, library, control_dt)
+        device = library.device
+        self._offset, self._scale = character.action_offset.to(device), character.action_scale.to(device)
+        mass = torch.tensor(character.model.body_mass[character.root_id :][: len(character.skeleton.body_names)], dtype=torch.float32, device=device)
+        self._mass, self._feet = mass / mass.sum(), character.foot_bodies.to(device)
+        self._window_s = config.window_steps * control_dt
+
+    def windows(self, clip: int, start_s: float = 0.0) -> int:
+        """Windows from ``start_s`` to the end of a clip; of a looping one, to `BEYOND_S` of its next cycle."""
+        length = float(self.library.durations_s[clip]) + BEYOND_S * bool(self.library.loops[clip])
+        return int((length - start_s) / self._window_s + 1e-3)
+
+    def track(self, clip: int) -> Track:
+        """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then shows it."""
+        config, count = self.config, self.windows(clip)
+        targets, reached, stuck = Targets.first(count, self.character.num_actions), 0, 0
+        costs: list[float] = []
+        best: Pass | None = None
+        for passes in range(1, config.max_passes + 1):
+            made = self.follow(clip, 0.0, targets)
+            if best is None or (made.reached, -made.cost) > (best.reached, -best.cost):
+                best = made
+            if made.reached == count:
+                costs.append(made.cost)
+            if sum(cost < (PASSABLE if passes > PATIENCE else GOOD) for cost in costs) >= config.enough:
+                break
+            stuck = stuck + 1 if made.reached <= reached < count else 0
+            targets = self._next(targets, made, reached, stuck)
+            reached = max(reached, made.reached)
+        assert best is not None
+        return Track(best.reached * self._window_s, count * self._window_s, passes, best.cost, best.path, self._shown(clip, best))
+
+    @staticmethod
+    def _next(targets: Targets, made: Pass, reached: int, stuck: int) -> Targets:
+        """What to try after ``made``, when passes have ``reached`` so many windows before and been ``stuck`` there so often."""
+        mean, deviation, end, count = targets.mean.clone(), targets.deviation.clone(), made.reached, len(targets.mean)
+        mean[:end] += FOLLOW * (made.found.mean - mean[:end])
+        deviation[:end] = (0.5 * deviation[:end] + 0.5 * WIDER * made.found.deviation).clamp(LEAST_RAD, MOST_RAD)
+        if end >= reached:
+            mean[end:], deviation[end:] = 0.0, FIRST_RAD
+        if end < count:  # what went wrong began before
+            before = slice(max(0, min(end, reached) - 2 * AHEAD), end + 1)
+            deviation[before] = deviation[before].clamp_min(min(MOST_RAD, FIRST_RAD * WIDER ** (1 + stuck)))
+        return Targets(mean, deviation)
+
+    def _shown(self, clip: int, best: Pass) -> Tube:
+        """What is learned from: passes around what the ``best`` found, along the whole ``clip`` and from within it, carried out with noise."""
+        size, starts, duration = self.character.num_actions, self.config.starts, float(self.library.durations_s[clip])
+        random = torch.rand(starts, generator=self.generator, device=self.library.device).tolist()
+        tubes = [best.tube]
+        for start_s in [0.0] * self.config.shown + [(k + part) / starts * duration for k, part in enumerate(random)]:
+            count = self.windows(clip, start_s) if start_s == 0.0 else min(START_WINDOWS, self.windows(clip, start_s))
+            if count < 2:
+                continue
+            targets, first = Targets.first(count, size), int(start_s / self._window_s)
+            known = best.found.mean[first : first + count]
+            targets.mean[: len(known)] = known
+            made = self.follow(clip, start_s, targets, self.config.jitter)
+            whole = made.reached if made.reached == count else max(0, made.reached - 2)  # the last windows before nobody is near lead nowhere
+            end = whole * self.config.window_steps * self.config.kept
+            tubes.append(Tube(made.tube.qpos[:end], made.tube.qvel[:end], made.tube.action[:end]))
+        found = Tube.cat(tubes)
+        return found if len(found.action) else self._own(clip)
+
+    def _own(self, clip: int) -> Tube:
+        """A clip's own states and actions, where nobody can follow it for a single window."""
+        times = torch.arange(self.config.window_steps * max(1, self.windows(clip)), device=self.library.device) * self.dt
+        qpos, qvel = self._codec.encode(self.library.state_at(torch.full_like(times, clip, dtype=torch.long), times))
+        return Tube(qpos, qvel, self._clip_actions(clip, times))
+
+    def _clip_actions(self, clip: int, times: Tensor) -> Tensor:
+        """The clip's own actions ``[T, A]`` at ``times [T]``."""
+        rows = (self._given.clip == clip).nonzero().flatten()
+        if self.library.loops[clip]:
+            times = times % self.library.durations_s[clip]
+        return self._given.action[rows[(times * MOMENTS_EACH / self.dt).round().long().clamp_max(len(rows) - 1)]]
+
+    def follow(self, clip: int, start_s: float, targets: Targets, jitter: float = 0.0) -> Pass:
+        """One pass along ``clip`` from ``start_s``, for as many windows as there are ``targets``; with white noise of deviation ``jitter`` on the actions,
+        which what is learned from does not show."""
+        config, physics, device = self.config, self.physics, self.library.device
+        trials, steps, count = config.trials, config.window_steps, len(targets.mean)
+        times = start_s + torch.arange(count * steps + 1, device=device) * self.dt
+        clip_states = self.library.state_at(torch.full_like(times, clip, dtype=torch.long), times)
+        given = self._clip_actions(clip, times[:-1])
+        qpos, qvel = self._codec.encode(clip_states[:1])
+        physics.set_state(torch.arange(trials, device=device), qpos.expand(trials, -1).contiguous(), qvel.expand(trials, -1).contiguous())
+        before, total = clip_states.body_pos_w[:1].expand(trials, -1, -1), torch.zeros(trials, device=device)
+        parents: list[Tensor] = []
+        tried: list[Tensor] = []
+        seen: list[Tube] = []
+        costs: list[float] = []
+        for k in range(count):
+            noise = torch.randn(trials, targets.mean.shape[1], generator=self.generator, device=device)
+            noise[::16] = 0.0  # some do what is known
+            deviation = targets.mean[k].to(device) + targets.deviation[k].to(device) * noise
+            cost = torch.zeros(trials, device=device)
+            for step in range(k * steps, (k + 1) * steps):
+                action = (given[step] + deviation / self._scale).clamp(-1.0, 1.0)
+                seen.append(Tube(physics.qpos[:, : qpos.shape[1]].clone(), physics.qvel[:, : qvel.shape[1]].clone(), action))
+                if jitter:  # of all trials: those without noise would be all that survives
+                    action = (action + jitter * torch.randn(action.shape, generator=self.generator, device=device)).clamp(-1.0, 1.0)
+                physics.step(self._offset + self._scale * action, round(self.dt / physics.sim_dt))
+                now, after = self._codec.decode(physics.qpos, physics.qvel), clip_states[step + 1 : step + 2]
+                cost = tracking_cost(now, before, after, clip_states.body_pos_w[step : step + 1], self._mass, self._feet, self.dt)
+                before = now.body_pos_w
+            total = MEMORY * total + torch.nan_to_num(cost, nan=1e6, posinf=1e6) + EFFORT * (deviation / FIRST_RAD).square().mean(-1)
+            best = total.argsort()[: config.survivors]
+            median = float(cost[best].median())
+            if not median <= LOST:
+                break
+            costs.append(median)
+            parents.append(best.repeat(trials // config.survivors))
+            tried.append(deviation)
+            if k + 1 < count:
+                physics.set_full_state(physics.get_full_state()[parents[-1].to(physics.device)])
+                before, total = before[parents[-1]], total[parents[-1]]
+        return self._made(parents, tried, seen, costs, targets)
+
+    def _made(self, parents: list[Tensor], tried: list[Tensor], seen: list[Tube], costs: list[float], targets: Targets) -> Pass:
+        """Sums up a pass."""
+        mean, deviation, tubes, steps = targets.mean[: len(costs)].clone(), targets.deviation[: len(costs)].clone(), [], self.config.window_steps
+        for k in range(len(costs)):
+            ids = ancestors(parents, k, self.config.survivors)
+            mean[k], deviation[k] = tried[k][ids].mean(0), tried[k][ids].std(0, correction=0)
+            some = ids[torch.randperm(len(ids), generator=self.generator, device=ids.device)[: self.config.kept]]
+            tubes += [Tube(one.qpos[some], one.qvel[some], one.action[some]) for one in seen[k * steps : (k + 1) * steps]]
+        path = [seen[0].qpos[:0]]
+        if costs:
+            one = parents[-1][:1]
+            for k in reversed(range(len(costs))):
+                path += [state.qpos[one] for state in reversed(seen[k * steps : (k + 1) * steps])]
+                one = parents[k - 1][one] if k else one
+        none = Tube(seen[0].qpos[:0], seen[0].qvel[:0], seen[0].action[:0])
+        cost = sum(costs) / len(costs) if costs else float("inf")
+        return Pass(len(costs), cost, Targets(mean, deviation), Tube.cat([none, *tubes]), torch.cat(path).flip(0))
+
+
+def to_follow(names: Sequence[str], character: Character, library: MotionLibrary) -> list[str]:
+    """Those of the clips ``names`` that suffice for `lessons` on all of them: of a clip and its mirror image only the first, where the character is its own mirror image."""
+    if mirror_map(character) is None:
+        return list(names)
+    images = {name: int(library.mirrored[library.index(name)]) for name in names}
+    return [name for k, name in enumerate(names) if images[name] < 0 or library.names[images[name]] not in names[:k]]
+
+
+def lessons(tubes: dict[str, Tube], character: Character, library: MotionLibrary) -> ClipActions:
+    """What survived on clips, by name, as a lesson (`ase.cloning`) for those and, where the character is its own mirror image, their mirror images; clips count by the library's
+    weights."""
+    skeleton, reflection, codec = character.skeleton, mirror_map(character), StateCodec(character.skeleton)
+    obs, action, clips = [], [], []
+    for name, tube in tubes.items():
+        clip = library.index(name)
+        obs.append(observe(codec.decode(tube.qpos.float(), tube.qvel.float()), skeleton))
+        action.append(tube.action.float())
+        clips.append(clip)
+        image = int(library.mirrored[clip])
+        if reflection is not None and image >= 0 and library.names[image] not in tubes:
+            index, sign, action_index, action_sign = (x.to(library.device) for x in (reflection.obs_index, reflection.obs_sign, reflection.action_index, reflection.action_sign))
+            obs.append(obs[-1][:, index] * sign)
+            action.append(action[-1][:, action_index] * action_sign)
+            clips.append(image)
+    counts = torch.tensor([len(each) for each in obs], device=library.device)
+    clip_ids = torch.tensor(clips, device=library.device).repeat_interleave(counts)
+    return ClipActions(torch.cat(obs), torch.cat(action), clip_ids, library.weights[clip_ids] / counts.repeat_interleave(counts))
