@@ -18,7 +18,7 @@ from motions.clip import Clip, make_clip
 from motions.formats import bvh
 
 
-def rollout_clip(qpos: NDArray[np.floating], fps: float, character: Character, name: str, source: str = "") -> Clip:
+def rollout_clip(qpos: NDArray[np.floating], fps: float, character: Character, name: str, source: str = "", license: str = "") -> Clip:
     """A clip of what a simulated character did: ``qpos [T, nq]`` at ``fps`` control steps a second.
 
     Raises:
@@ -26,14 +26,14 @@ def rollout_clip(qpos: NDArray[np.floating], fps: float, character: Character, n
     """
     root_pos, root_quat, joint_quat = ik.unpack(character.model, character.skeleton, np.asarray(qpos, dtype=np.float64))
     names = character.skeleton.joint_names
-    return make_clip(name=name, fps=fps, loop="none", root_pos=root_pos, root_quat=root_quat, joint_names=names, joint_quat=joint_quat, source=source, license="")
+    return make_clip(name=name, fps=fps, loop="none", root_pos=root_pos, root_quat=root_quat, joint_names=names, joint_quat=joint_quat, source=source, license=license)
 
 
-def write_rollouts(folder: Path, qpos: NDArray[np.floating], fps: float, character: Character, names: Sequence[str], run: Path) -> list[Path]:
+def write_rollouts(folder: Path, qpos: NDArray[np.floating], fps: float, character: Character, names: Sequence[str], source: str, license: str = "") -> list[Path]:
     """Writes each character's motion as a clip (``.npz``) and as BVH, both named after it.
 
     Args:
-        qpos: ``[T, L, nq]``. names: ``L`` texts; what file names cannot hold becomes ``_``. run: the folder whose policy acted, for the clips' source.
+        qpos: ``[T, L, nq]``. names: ``L`` texts; what file names cannot hold becomes ``_``. source: what is said of where each comes from, after its name. license: of the clips.
 
     Returns:
         Two files a character.
@@ -43,7 +43,7 @@ def write_rollouts(folder: Path, qpos: NDArray[np.floating], fps: float, charact
     """
     written = []
     for k, name in enumerate(re.sub(r"[^\w.-]+", "_", n) for n in names):
-        clip = rollout_clip(qpos[:, k], fps, character, name, f"simulated: {names[k]} of {run}")
+        clip = rollout_clip(qpos[:, k], fps, character, name, f"simulated: {names[k]} {source}", license)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             clip.save(folder / f"{name}.npz")

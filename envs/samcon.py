@@ -195,6 +195,11 @@ class Samcon:
         length = float(self.library.durations_s[clip]) + BEYOND_S * bool(self.library.loops[clip])
         return int((length - start_s) / self._window_s + 1e-3)
 
+    def clip_path(self, clip: int, steps: int) -> Tensor:
+        """Where the clip itself has the character in its first control steps, ``[steps, nq]``."""
+        times = torch.arange(steps, device=self.library.device) * self.dt
+        return self._codec.encode(self.library.state_at(torch.full_like(times, clip, dtype=torch.long), times))[0]
+
     def track(self, clip: int) -> Track:
         """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then shows it."""
         config, count = self.config, self.windows(clip)

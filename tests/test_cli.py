@@ -46,12 +46,10 @@ def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_p
     assert "cloned" not in capsys.readouterr().out
 
 
-FEW = "--train.clone.tracked --samcon.trials 16 --samcon.survivors 4 --samcon.kept 2 --samcon.max-passes 2 --samcon.shown 1 --samcon.starts 1".split()
+FEW = ["--train.clone.tracked", "--samcon.trials", "16", "--samcon.survivors", "4", "--samcon.kept", "2", "--samcon.max-passes", "2", "--samcon.shown", "1", "--samcon.starts", "1"]
 
 
-def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_know(
-    tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_know(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = tmp_path / "more.yaml"
     more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *FEW, "--train.max-samples"]

@@ -21,7 +21,7 @@ from motions.clip import Clip
 from motions.formats import bvh
 from motions.rotations import quat_conj, quat_log, quat_mul
 from motions.source_motion import from_clip
-from motions.synthetic import sine_gait
+from motions.synthetic import constant_spin, constant_velocity, sine_gait
 from tests.motions.test_bvh import person
 from tests.motions.test_deepmimic import row, write
 
@@ -201,3 +201,29 @@ def test_source_and_clip_keep_time(character, skeleton, monkeypatch):
     clip, source = sine_gait(skeleton, duration_s=0.2, fps=30.0), from_clip(sine_gait(skeleton, duration_s=0.15, fps=120.0), skeleton)
     assert [p.shape for p in beside_source(Flat(), clip, source)] == [(32, 64, 3)] * 7
     assert seen == [0, 4, 8, 12, 16, 18, 18]
+
+
+QUICK = ["--samcon.trials", "32", "--samcon.survivors", "4", "--samcon.kept", "2", "--samcon.max-passes", "2", "--samcon.shown", "1", "--samcon.starts", "0"]
+
+
+def test_clips_are_followed_filmed_and_saved_as_simulated(tmp_path, character, capsys):
+    rest = constant_velocity(character.skeleton, (0.0, 0.0, 0.0), character.default_height_m, duration_s=0.6, loop="none")
+    (tmp_path / "clips").mkdir()
+    replace(rest, name="rest", license="free").save(tmp_path / "clips" / "rest.npz")
+    files = ["--strip", tmp_path / "a.png", "--out", tmp_path / "a.mp4", "--save", tmp_path / "saved", "--size", "64"]
+    assert run.main(["motions", "track", "rest", "--clips-dir", str(tmp_path / "clips"), *map(str, files), *QUICK]) == 0
+    said = capsys.readouterr().out
+    assert "rest                     followed for 0.6 of 0.6 s in " in said
+    saved = Clip.load(tmp_path / "saved" / "rest.npz")
+    assert (saved.num_frames, saved.fps, saved.license) == (18, 30.0, "free")
+    assert saved.source == "simulated: rest as rest was followed"
+    assert abs(saved.root_pos[0, 2] - character.default_height_m) < 1e-3
+    assert (tmp_path / "a.mp4").stat().st_size > 1000
+    assert Image.open(tmp_path / "a.png").width > 8 * 64
+
+
+def test_there_is_nothing_to_draw_of_clips_that_nobody_can_follow(tmp_path, character, capsys):
+    spun = constant_spin(character.skeleton, {"root": (0.0, 0.0, 60.0)}, height_m=0.89, duration_s=0.5)
+    replace(spun, name="spun").save(tmp_path / "spun.npz")
+    said = line_of(capsys, "track", "--clips-dir", tmp_path, "--strip", tmp_path / "a.png", *QUICK)
+    assert said == "error: run.py motions track: no clip could be followed; nothing to draw\n"

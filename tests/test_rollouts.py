@@ -76,10 +76,10 @@ def test_one_who_starts_at_rest_and_is_thrown_keeps_the_first_frame(tmp_path, ch
 
 def test_names_become_file_names_and_bad_folders_are_refused(tmp_path, character, skeleton, capsys, trained):
     qpos = clip_qpos(sine_gait(skeleton, duration_s=0.2), character)[:, None]
-    assert [p.name for p in write_rollouts(tmp_path, qpos, 30.0, character, ["a/b: c"], trained)] == ["a_b_c.npz", "a_b_c.bvh"]
+    assert [p.name for p in write_rollouts(tmp_path, qpos, 30.0, character, ["a/b: c"], f"of {trained}")] == ["a_b_c.npz", "a_b_c.bvh"]
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=f"folder {tmp_path}/file: cannot be written: File exists"):
-        write_rollouts(tmp_path / "file", qpos, 30.0, character, ["x"], trained)
+        write_rollouts(tmp_path / "file", qpos, 30.0, character, ["x"], f"of {trained}")
     assert f"got folder {trained}; expected a clip. What a run's characters do: run.py render {trained} --motions FOLDER" in error_line(
         capsys, "motions", "export", str(trained), "--out", str(tmp_path / "x.bvh")
     )

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
+import torch
 import tyro
 from PIL import Image
-from rich.progress import track
+from rich.progress import track as track_progress
 
 from cfg.cli import parse
 from cfg.importing import OWN, ImportArgs, import_files
 from cfg.load import closest
 from cfg.previews import beside_source
+from cfg.rollouts import write_rollouts
+from cfg.schema import RunConfig
+from cfg.teaching import make_samcon, tell
 from envs.character import load_character
-from envs.film import grid, strip, write_image, write_video
+from envs.engines import share_of_cores
+from envs.film import beside, film, grid, motion_strip, strip, write_image, write_video
 from envs.render import Picture, make_renderer
+from envs.samcon import SamconConfig
 from motions import ik
 from motions.assess import assess_clips
 from motions.auto_dataset import auto_dataset
@@ -27,6 +33,7 @@ from motions.clip import Clip, mirror
 from motions.dataset import load_clip
 from motions.formats import bvh
 from motions.formats.detect import read
+from motions.library import MotionLibrary
 from motions.page import html_report
 from motions.reaching import PLACES, reaching, with_arm
 from motions.source_motion import SourceMotion, from_clip
@@ -118,6 +125,28 @@ class RenderArgs:
     clips_dir: Path = Path("clips")
     character: str = OWN
     size: int = 400
+
+
+@dataclass(frozen=True)
+class TrackArgs:
+    """Lets simulated characters follow clips, to see what physics allows of them before anything is trained; with pictures of that in colour, beside the clip, pale.
+
+    Attributes:
+        clips: names in the clips folder; all if none is given.
+        out: video file (.mp4). strip: picture file (.png) with a row a clip. save: folder for the simulated motions, as clips (.npz) and as BVH.
+        clips_dir: folder of the clips. character: who follows them. size: pixels of one square. seed: of what is tried.
+        samcon: how clips are followed.
+    """
+
+    clips: tyro.conf.Positional[tuple[str, ...]] = ()
+    out: Path | None = None
+    strip: Path | None = None
+    save: Path | None = None
+    clips_dir: Path = Path("clips")
+    character: str = OWN
+    size: int = 400
+    seed: int = 0
+    samcon: SamconConfig = field(default_factory=SamconConfig)
 
 
 def main(args: Sequence[str]) -> None:
@@ -219,7 +248,37 @@ def render(args: RenderArgs) -> None:
         else:
             films = [beside_source(renderer, clip, source) for clip, source in zip(clips, sources, strict=True)]
             total = max(clip.num_frames for clip in clips)
-            print(f"wrote {write_video(track(_together(films, [c.name for c in clips]), 'rendering', total=total, transient=True), path, clips[0].fps)}")
+            print(f"wrote {write_video(track_progress(_together(films, [c.name for c in clips]), 'rendering', total=total, transient=True), path, clips[0].fps)}")
+        renderer.close()
+
+
+def track_clips(args: TrackArgs) -> None:
+    clips, config = clips_named(args.clips, args.clips_dir), RunConfig(device="cpu", seed=args.seed, samcon=args.samcon)
+    character = load_character(args.character, config.env.sim_dt)
+    torch.set_num_threads(share_of_cores(0))
+    samcon = make_samcon(config, character, MotionLibrary(clips, character.skeleton))
+    fps, motions, titles = 1 / config.env.control_dt, [], []
+    for k, clip in enumerate(clips):
+        track = samcon.track(k)
+        print(tell(clip.name, track), flush=True)
+        if track.reached_s:
+            path = track.path.numpy()
+            motions.append(beside(path, samcon.clip_path(k, len(path)).numpy()))
+            titles.append(tell(clip.name, track))
+            if args.save:
+                write_rollouts(args.save, path[:, None], fps, character, [clip.name], f"as {clip.source or clip.name} was followed", clip.license)
+    if not motions and (args.out or args.strip):
+        raise ValueError("run.py motions track: no clip could be followed; nothing to draw")
+    if args.out:
+        renderer = make_renderer(character, args.size, args.size)
+        films = [film(renderer, motion, fps) for motion in motions]
+        total = max(len(motion) for motion in motions)
+        print(f"wrote {write_video(track_progress(_together(films, titles), 'rendering', total=total, transient=True), args.out, fps)}")
+        renderer.close()
+    if args.strip:
+        renderer = make_renderer(character, args.size, args.size, fine=True)
+        rows = [motion_strip(renderer, motion, STRIP_FRAMES, fps, title) for motion, title in zip(motions, titles, strict=True)]
+        print(f"wrote {write_image(np.concatenate(rows), args.strip)}")
         renderer.close()
 
 
@@ -256,4 +315,5 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "import": (ImportArgs, import_files),
     "export": (ExportArgs, export),
     "render": (RenderArgs, render),
+    "track": (TrackArgs, track_clips),
 }

@@ -63,7 +63,7 @@ def main(args: Sequence[str]) -> None:
         raise ValueError("run.py render: got none of --out, --strip and --motions; expected at least one")
     character, recording, names, captions = record_controller(given) if (given.run / CONTROLLER).is_file() else record(given)
     if given.motions:
-        write_rollouts(given.motions, recording.qpos, recording.fps, character, names, given.run)
+        write_rollouts(given.motions, recording.qpos, recording.fps, character, names, f"of {given.run}")
         print(f"wrote {', '.join(names)} to {given.motions}, each as .npz and .bvh: {len(recording.qpos)} frames at {recording.fps:g} Hz")
     if given.out:
         renderer = make_renderer(character, given.size, given.size)
