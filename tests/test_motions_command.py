@@ -216,7 +216,7 @@ def test_clips_are_followed_filmed_and_saved_as_simulated(tmp_path, character, c
     assert "rest                     followed for 0.6 of 0.6 s in " in said
     saved = Clip.load(tmp_path / "saved" / "rest.npz")
     assert (saved.num_frames, saved.fps, saved.license) == (18, 30.0, "free")
-    assert saved.source == "simulated: rest as rest was followed"
+    assert saved.source == "simulated: rest after motions.synthetic"
     assert abs(saved.root_pos[0, 2] - character.default_height_m) < 1e-3
     assert (tmp_path / "a.mp4").stat().st_size > 1000
     assert Image.open(tmp_path / "a.png").width > 8 * 64

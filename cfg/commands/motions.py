@@ -266,7 +266,7 @@ def track_clips(args: TrackArgs) -> None:
             motions.append(beside(path, samcon.clip_path(k, len(path)).numpy()))
             titles.append(tell(clip.name, track))
             if args.save:
-                write_rollouts(args.save, path[:, None], fps, character, [clip.name], f"as {clip.source or clip.name} was followed", clip.license)
+                write_rollouts(args.save, path[:, None], fps, character, [clip.name], f"after {clip.source}", clip.license)
     if not motions and (args.out or args.strip):
         raise ValueError("run.py motions track: no clip could be followed; nothing to draw")
     if args.out:
