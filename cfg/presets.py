@@ -115,19 +115,20 @@ def getup() -> RunConfig:
 
 
 def full() -> RunConfig:
-    """Every clip: what `locomotion` knows, and jumps, kicks, dances, rolls, a crawl, and getting up. Begins with trained skills:
-    ``pretrain full --skills ase/pretrained/locomotion``; rehearses the clips' actions, and shares out time among them. An hour on two cores is not enough for it,
-    nor are eight minutes on a GPU (docs/training_log.md)."""
+    """Every clip: what `getup` knows, and jumps, kicks, a punch, dances, rolls, a crawl, a cartwheel and a backflip. Simulated characters follow these first (`envs.samcon`), and the
+    policy is taught what those did. Begins with trained skills: ``pretrain full --skills ase/pretrained/getup``; shares out time among the clips."""
     base = locomotion()
-    start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.1, hard_share=0.7, even_time=True, grace_s=4.0)
+    start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
-    clone = CloneConfig(steps=900, rehearse_weight=0.1, rehearse_samples=20_000_000)
+    clone = CloneConfig(tracked=True, steps=3000, lr=5e-4, obs_noise=0.08, rehearse_weight=0.1, rehearse_samples=15_000_000)
+    style = replace(base.train.style, skill_weight=0.6, skill_weight_first=0.3, skill_ramp_samples=15_000_000)
+    ppo = replace(base.train.ppo, policy_lr=8e-5)
     return replace(
         base,
         preset="full",
         dataset="full",
-        env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(lift=0.9), start=start),
-        train=replace(base.train, max_samples=30_000_000, max_minutes=0.0, clone=clone, latents=latents, style=replace(base.train.style, skill_weight=0.3, skill_ramp_samples=0)),
+        env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(), start=start),
+        train=replace(base.train, max_samples=40_000_000, max_minutes=0.0, clone=clone, latents=latents, ppo=ppo, style=style),
     )
 
 

@@ -99,8 +99,8 @@ class Targets:
     deviation: Tensor
 
     @staticmethod
-    def first(windows: int, size: int) -> Targets:
-        return Targets(torch.zeros(windows, size), torch.full((windows, size), FIRST_RAD))
+    def first(windows: int, size: int, device: torch.device | str = "cpu") -> Targets:
+        return Targets(torch.zeros(windows, size, device=device), torch.full((windows, size), FIRST_RAD, device=device))
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Samcon:
     def windows(self, clip: int, start_s: float = 0.0) -> int:
         """Windows from ``start_s`` to the end of a clip; of a looping one, to `BEYOND_S` of its next cycle."""
         length = float(self.library.durations_s[clip]) + BEYOND_S * bool(self.library.loops[clip])
-        return int((length - start_s) / self._window_s + 1e-3)
+        return max(1, int((length - start_s) / self._window_s + 1e-3))
 
     def clip_path(self, clip: int, steps: int) -> Tensor:
         """Where the clip itself has the character in its first control steps, ``[steps, nq]``."""
@@ -203,7 +203,7 @@ class Samcon:
     def track(self, clip: int) -> Track:
         """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then shows it."""
         config, count = self.config, self.windows(clip)
-        targets, reached, stuck = Targets.first(count, self.character.num_actions), 0, 0
+        targets, reached, stuck = Targets.first(count, self.character.num_actions, self.library.device), 0, 0
         costs: list[float] = []
         best: Pass | None = None
         for passes in range(1, config.max_passes + 1):
@@ -237,24 +237,25 @@ class Samcon:
         """What is learned from: passes around what the ``best`` found, along the whole ``clip`` and from within it, carried out with noise."""
         size, starts, duration = self.character.num_actions, self.config.starts, float(self.library.durations_s[clip])
         random = torch.rand(starts, generator=self.generator, device=self.library.device).tolist()
-        tubes = [best.tube]
+        tubes = [self._believed(best, self.windows(clip))]
         for start_s in [0.0] * self.config.shown + [(k + part) / starts * duration for k, part in enumerate(random)]:
             count = self.windows(clip, start_s) if start_s == 0.0 else min(START_WINDOWS, self.windows(clip, start_s))
-            if count < 2:
-                continue
-            targets, first = Targets.first(count, size), int(start_s / self._window_s)
+            targets, first = Targets.first(count, size, self.library.device), int(start_s / self._window_s)
             known = best.found.mean[first : first + count]
             targets.mean[: len(known)] = known
-            made = self.follow(clip, start_s, targets, self.config.jitter)
-            whole = made.reached if made.reached == count else max(0, made.reached - 2)  # the last windows before nobody is near lead nowhere
-            end = whole * self.config.window_steps * self.config.kept
-            tubes.append(Tube(made.tube.qpos[:end], made.tube.qvel[:end], made.tube.action[:end]))
+            tubes.append(self._believed(self.follow(clip, start_s, targets, self.config.jitter), count))
         found = Tube.cat(tubes)
         return found if len(found.action) else self._own(clip)
 
+    def _believed(self, made: Pass, count: int) -> Tube:
+        """The tube of a pass, but for the last two windows before nobody was near the clip, which lead nowhere."""
+        windows = made.reached if made.reached == count else max(0, made.reached - 2)
+        end = windows * self.config.window_steps * self.config.kept
+        return Tube(made.tube.qpos[:end], made.tube.qvel[:end], made.tube.action[:end])
+
     def _own(self, clip: int) -> Tube:
         """A clip's own states and actions, where nobody can follow it for a single window."""
-        times = torch.arange(self.config.window_steps * max(1, self.windows(clip)), device=self.library.device) * self.dt
+        times = torch.arange(self.config.window_steps * self.windows(clip), device=self.library.device) * self.dt
         qpos, qvel = self._codec.encode(self.library.state_at(torch.full_like(times, clip, dtype=torch.long), times))
         return Tube(qpos, qvel, self._clip_actions(clip, times))
 
@@ -283,7 +284,7 @@ class Samcon:
         for k in range(count):
             noise = torch.randn(trials, targets.mean.shape[1], generator=self.generator, device=device)
             noise[::16] = 0.0  # some do what is known
-            deviation = targets.mean[k].to(device) + targets.deviation[k].to(device) * noise
+            deviation = targets.mean[k] + targets.deviation[k] * noise
             cost = torch.zeros(trials, device=device)
             for step in range(k * steps, (k + 1) * steps):
                 action = (given[step] + deviation / self._scale).clamp(-1.0, 1.0)
@@ -303,7 +304,8 @@ class Samcon:
             parents.append(best.repeat(trials // config.survivors))
             tried.append(deviation)
             if k + 1 < count:
-                physics.set_full_state(physics.get_full_state()[parents[-1].to(physics.device)])
+                state = physics.get_full_state()
+                physics.set_full_state(state[parents[-1].to(state.device)])
                 before, total = before[parents[-1]], total[parents[-1]]
         return self._made(parents, tried, seen, costs, targets)
 

@@ -6,6 +6,9 @@ import pytest
 
 import run
 
+# Follows clips in simulation, in a second.
+TRACKED = ("--train.clone.tracked", *"--samcon.trials 16 --samcon.survivors 4 --samcon.kept 2 --samcon.max-passes 2 --samcon.shown 1 --samcon.starts 1".split())  # noqa: SIM905
+
 
 def error_line(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     """The single line that a failing command prints."""

@@ -25,6 +25,7 @@ QUALITY = "tests/envs/test_quality.py"
 CLIP_ACTIONS = "tests/envs/test_clip_actions.py"
 FOOTING = "tests/envs/test_footing.py"
 ENGINES = "tests/envs/test_engines.py"
+SAMCON = "tests/envs/test_samcon.py"
 DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
@@ -181,6 +182,25 @@ MUTATIONS = [
     Mutation("envs/clip_actions.py", "skeleton) + pull", "skeleton) - pull", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "(library.weights / counts)[clip]", "library.weights[clip]", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "FLIGHT * np.eye(6)", "1e-12 * np.eye(6)", CLIP_ACTIONS),
+    Mutation("envs/samcon.py", "20 * off[:, 2]", "20 * off[:, 0]", SAMCON),
+    Mutation("envs/samcon.py", "2 * off[:, :2]", "2 * off[:, 1:]", SAMCON),
+    Mutation("envs/samcon.py", "(turn.mean(-1) + turn[:, 0])", "(turn.mean(-1) - turn[:, 0])", SAMCON),
+    Mutation("envs/samcon.py", "clip.body_pos_w + clip_before) / dt", "clip.body_pos_w - clip_before) / dt", SAMCON),
+    Mutation("envs/samcon.py", "standing + 0.4 * of_centre + 0.15 * of_bodies", "standing + 0.15 * of_centre + 0.4 * of_bodies", SAMCON),
+    Mutation("envs/samcon.py", "places - centre.unsqueeze(1)", "places - places[:, :1]", SAMCON),
+    Mutation("envs/samcon.py", "range(last - 1, window - 1, -1)", "range(window, last)", SAMCON),
+    Mutation("envs/samcon.py", "window + AHEAD)", "window)", SAMCON),
+    Mutation("envs/samcon.py", "FOLLOW * (made.found.mean - mean[:end])", "FOLLOW * (mean[:end] - made.found.mean)", SAMCON),
+    Mutation("envs/samcon.py", "WIDER ** (1 + stuck)", "WIDER ** (1 - stuck)", SAMCON),
+    Mutation("envs/samcon.py", "min(end, reached) - 2 * AHEAD", "min(end, reached) - AHEAD", SAMCON),
+    Mutation("envs/samcon.py", "if end >= reached:", "if end < reached:", SAMCON),
+    Mutation("envs/samcon.py", "total.argsort()[", "total.argsort(descending=True)[", SAMCON),
+    Mutation("envs/samcon.py", "set_full_state(state[parents[-1].to(state.device)])", "set_full_state(state)", SAMCON),
+    Mutation("envs/samcon.py", "one = parents[k - 1][one] if k else one", "pass", SAMCON),
+    Mutation("envs/samcon.py", "else max(0, made.reached - 2)", "else made.reached", SAMCON),
+    Mutation("envs/samcon.py", "action[-1][:, action_index] * action_sign", "action[-1][:, action_index]", SAMCON),
+    Mutation("envs/samcon.py", "library.weights[clip_ids] / counts", "library.weights[clip_ids] * counts", SAMCON),
+    Mutation("envs/samcon.py", "qvel.shape[1]].clone(), action))", "qvel.shape[1]].clone(), (action + jitter * torch.randn(action.shape)).clamp(-1.0, 1.0)))", SAMCON),
     Mutation("envs/footing.py", ").all(0)", ").any(0)", FOOTING),
     Mutation("envs/footing.py", "slip(points, 1 / dt)", "slip(points, dt)", FOOTING),
     Mutation("envs/humanoid.py", "reward = reward - self.config.slide_weight", "reward = reward + self.config.slide_weight", FOOTING),

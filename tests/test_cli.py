@@ -22,7 +22,7 @@ from ase import checkpoint
 from motions.reaching import PLACES
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
-from tests.commands import error_line
+from tests.commands import TRACKED, error_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,13 +46,10 @@ def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_p
     assert "cloned" not in capsys.readouterr().out
 
 
-FEW = ["--train.clone.tracked", "--samcon.trials", "16", "--samcon.survivors", "4", "--samcon.kept", "2", "--samcon.max-passes", "2", "--samcon.shown", "1", "--samcon.starts", "1"]
-
-
 def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_know(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = tmp_path / "more.yaml"
     more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *FEW, "--train.max-samples"]
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *TRACKED, "--train.max-samples"]
     new, other, taught = (str(tmp_path / name) for name in ("new", "other", "taught"))
     assert run.main([*args, "128", "--out", new]) == 0
     out = capsys.readouterr().out
@@ -75,7 +72,7 @@ def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_kn
 
 
 def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *FEW, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *TRACKED, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
     assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"
 
 

@@ -6,10 +6,26 @@ import pytest
 import torch
 
 import run
+from tests.commands import TRACKED
 from tests.fake_gpu import GPU, FakeGpu, Generator, on_gpu, pretend
 
+    "--train.clone.tracked",
+    "--samcon.trials",
+    "16",
+    "--samcon.survivors",
+    "4",
+    "--samcon.kept",
+    "2",
+    "--samcon.max-passes",
+    "2",
+    "--samcon.shown",
+    "1",
+    "--samcon.starts",
+    "1",
+]
 COMMANDS = {
     "pretrain": ("pretrain", "tiny", "--device", "cuda"),
+    "pretrain, tracked": ("pretrain", "tiny", "--device", "cuda", *TRACKED),
     "task": ("train-task", "heading", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
     "strike": ("train-task", "strike", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
 }
@@ -47,7 +63,7 @@ def test_the_fake_refuses_what_a_gpu_refuses():
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_mixes_devices(name, trained, clips_dir, tmp_path):
-    args = COMMANDS[name] + (() if name == "pretrain" else ("--skills", str(trained)))
+    args = COMMANDS[name] + (() if name.startswith("pretrain") else ("--skills", str(trained)))
     assert run.main([*args, "--out", str(tmp_path / "run"), "--clips-dir", str(clips_dir)]) == 0
 
 

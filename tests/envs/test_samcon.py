@@ -176,6 +176,9 @@ def test_a_pass_ends_where_nobody_is_near_the_clip(character, gait):
     assert made.cost < LOST
     assert len(made.tube.action) == made.reached * 3 * 4
     assert len(made.found.mean) == made.reached
+    believed = make(character, [gait])._believed
+    assert len(believed(made, 20).action) == max(0, made.reached - 2) * 3 * 4, "the last windows lead nowhere"
+    assert len(believed(made, made.reached).action) == made.reached * 3 * 4
 
 
 def test_the_path_is_one_simulation(character, rest):
