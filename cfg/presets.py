@@ -115,8 +115,8 @@ def getup() -> RunConfig:
 
 
 def full() -> RunConfig:
-    """Every clip: what `getup` knows, and jumps, kicks, a punch, dances, rolls, a crawl, a cartwheel and a backflip. Simulated characters follow these first (`envs.samcon`), and the
-    policy is taught what those did. Begins with trained skills: ``pretrain full --skills ase/pretrained/getup``; shares out time among the clips."""
+    """Every clip: what `getup` knows, and jumps, kicks, a punch, dances, rolls, a crawl, a cartwheel and a backflip. Simulated characters follow these first (`envs.samcon`), and
+    the policy is taught what those did. Begins with trained skills: ``pretrain full --skills ase/pretrained/getup``; shares out time among the clips."""
     base = locomotion()
     start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)

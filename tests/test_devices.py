@@ -9,20 +9,6 @@ import run
 from tests.commands import TRACKED
 from tests.fake_gpu import GPU, FakeGpu, Generator, on_gpu, pretend
 
-    "--train.clone.tracked",
-    "--samcon.trials",
-    "16",
-    "--samcon.survivors",
-    "4",
-    "--samcon.kept",
-    "2",
-    "--samcon.max-passes",
-    "2",
-    "--samcon.shown",
-    "1",
-    "--samcon.starts",
-    "1",
-]
 COMMANDS = {
     "pretrain": ("pretrain", "tiny", "--device", "cuda"),
     "pretrain, tracked": ("pretrain", "tiny", "--device", "cuda", *TRACKED),
