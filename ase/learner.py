@@ -13,6 +13,7 @@ from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
 from ase.cloning import CloneConfig
 from ase.distributed import copy_from_first
+from ase.imitation import ClipFrames, Imitation
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
@@ -29,6 +30,7 @@ class PretrainConfig:
         max_samples: control steps over all environments after which training ends.
         max_minutes: wall-clock minutes of training after which it ends, resumed parts included; 0 for no limit.
         save_every_s, log_every, video_every_s: seconds between checkpoints, iterations between log lines, seconds between videos (0: none).
+        imitation_weight: weight in the reward of a control step of doing what the clip of the present latent does, at its pace (`ase.imitation`; needs ``latents.clip_share``).
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
@@ -39,6 +41,7 @@ class PretrainConfig:
     save_every_s: float = 120.0
     log_every: int = 5
     video_every_s: float = 600.0
+    imitation_weight: float = 0.0
     bf16: str = "auto"
     symmetric: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
@@ -92,11 +95,22 @@ class Learner(ActorCritic):
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric and z_dim else None, draw=draw)
         self.config = config
         self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
+        self.imitation: Imitation | None = None
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns, still)
         copy_from_first([self.style])
+
+    def imitate(self, clips: ClipFrames, weights: Tensor) -> None:
+        """From now on rewards doing what ``clips`` do at their pace (see `ase.imitation.Imitation`).
+
+        Raises:
+            ValueError: latents do not stand for clips.
+        """
+        if self.anchors is None:
+            raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
+        self.imitation = Imitation(clips, self.anchors, weights, len(self.latents.z), self.control_dt)
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` random skills ``[n, Z]``: as in training, but of all clips equally often."""
@@ -161,9 +175,12 @@ class Learner(ActorCritic):
         return super().optimizers() | {name: optimizer for name, optimizer in found.items() if optimizer is not None}
 
     def own_state(self) -> dict[str, Any]:
-        return super().own_state() | {"replay": self.style.replay.state_dict(), "practice": self.practice.state_dict()}
+        also = {"imitation": self.imitation.state_dict()} if self.imitation is not None else {}
+        return super().own_state() | {"replay": self.style.replay.state_dict(), "practice": self.practice.state_dict()} | also
 
     def load_own_state(self, saved: dict[str, Any]) -> None:
         super().load_own_state(saved)
         self.style.replay.load_state_dict(saved["replay"])
         self.practice.load_state_dict(saved["practice"])
+        if self.imitation is not None:
+            self.imitation.load_state_dict(saved["imitation"])

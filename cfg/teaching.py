@@ -59,6 +59,8 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
     source = mine if mine.is_file() else tracks / TRACKS if tracks is not None else None
     known = load_tracks(source, library) if source is not None else {}
     names = list(known) if resume else to_follow(clips, character, library)
+    if not names:
+        return None
     missing = [name for name in names if name not in known]
     if missing:
         samcon = make_samcon(config, character, library)

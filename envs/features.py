@@ -61,13 +61,14 @@ class FeatureLayout:
     """Sizes of the observation and which of its columns the discriminator sees: all but the positions of bodies that are no key bodies.
 
     Attributes:
-        obs_dim: ``O``. style_columns: ``[F]`` columns of an observation. num_joint_columns: columns of joint rotations.
+        obs_dim: ``O``. style_columns: ``[F]`` columns of an observation. num_joint_columns: columns of joint rotations. num_dofs: of joint rates.
         travel_columns: ``[3]`` features of a frame that tell how the root travels over the ground: forward, sideways (m/s), turning (rad/s).
     """
 
     obs_dim: int
     style_columns: Tensor
     num_joint_columns: int
+    num_dofs: int
     travel_columns: Tensor
 
     @staticmethod
@@ -80,8 +81,17 @@ class FeatureLayout:
             obs_dim=common + 3 * (len(skeleton.body_names) - 1),
             style_columns=torch.cat((torch.arange(common), keys.flatten())),
             num_joint_columns=joint_columns,
+            num_dofs=skeleton.num_dofs,
             travel_columns=torch.tensor([7, 8, 12]),
         )
+
+    def tracking_weights(self) -> Tensor:
+        """Weights of squared differences between features ``[F]``, for how far a character is from a clip: the root's height (4 a m²), its axes (0.7), velocity (0.2 a m²/s²) and
+        rates (0.02 a rad²/s²); joint rotations (0.3 an axis, so 0.6 a rad² for ball joints that are not far off), joint rates (0.002) and key bodies (1.5 a m²). Simulated
+        characters that follow a clip closely have a sum of about 0.3, half a cycle away it is 3."""
+        keys = self.style_dim - ROOT_COLUMNS - self.num_joint_columns - self.num_dofs
+        parts = ((1, 4.0), (6, 0.7), (3, 0.2), (3, 0.02), (self.num_joint_columns, 0.3), (self.num_dofs, 0.002), (keys, 1.5))
+        return torch.cat([torch.full((count,), weight) for count, weight in parts])
 
     @property
     def style_dim(self) -> int:

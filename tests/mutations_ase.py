@@ -29,6 +29,7 @@ CONVERGENCE = "tests/ase/test_convergence.py"
 CONFIDENCE = "tests/ase/test_confidence.py"
 SKILL_SEARCH = "tests/ase/test_skill_search.py"
 CLONING = "tests/ase/test_cloning.py"
+IMITATION = "tests/ase/test_imitation.py"
 FLOOR = "tests/ase/test_floor_clips.py"
 
 MUTATIONS = [
@@ -217,6 +218,10 @@ MUTATIONS = [
     Mutation("ase/cloning.py", "copy.deepcopy(pupil.policy).requires_grad_(False)", "pupil.policy", CLONING),
     Mutation("ase/cloning.py", "mean + policy.std * torch", "mean + 0 * torch", CLONING),
     Mutation("ase/cloning.py", "z = pupil.latents_for(clips)", "z = pupil.latents_for(clips * 0 + 1)", CLONING),
+    Mutation("ase/imitation.py", "self.times += self.control_dt", "self.times -= self.control_dt", IMITATION),
+    Mutation("ase/imitation.py", "window[begun, -2]", "window[begun, -1]", IMITATION),
+    Mutation("ase/imitation.py", "self.z = z[t].clone()", "pass", IMITATION),
+    Mutation("ase/imitation.py", ".square() @ self.weights", ".abs() @ self.weights", IMITATION),
     Mutation("ase/ppo.py", "policy_loss + rehearse.weight * forgotten", "policy_loss - rehearse.weight * forgotten", PPO),
     Mutation("ase/ppo.py", "/ (2 * policy.std**2)", "/ policy.std**2", PPO),
     Mutation("ase/style.py", "torch.maximum(self.normalizer.std[columns], self.still_units)", "torch.minimum(self.normalizer.std[columns], self.still_units)", STYLE),

@@ -182,6 +182,8 @@ MUTATIONS = [
     Mutation("envs/clip_actions.py", "skeleton) + pull", "skeleton) - pull", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "(library.weights / counts)[clip]", "library.weights[clip]", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "FLIGHT * np.eye(6)", "1e-12 * np.eye(6)", CLIP_ACTIONS),
+    Mutation("envs/demos.py", "times_s.remainder(last)", "times_s.minimum(last)", RESETS),
+    Mutation("envs/demos.py", "scale = weights.sqrt()", "scale = 1 / weights.sqrt()", RESETS),
     Mutation("envs/samcon.py", "20 * off[:, 2]", "20 * off[:, 0]", SAMCON),
     Mutation("envs/samcon.py", "2 * off[:, :2]", "2 * off[:, 1:]", SAMCON),
     Mutation("envs/samcon.py", "(turn.mean(-1) + turn[:, 0])", "(turn.mean(-1) - turn[:, 0])", SAMCON),

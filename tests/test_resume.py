@@ -38,6 +38,19 @@ def test_a_checkpoint_of_another_version_is_not_resumed(of: str, key: str, tmp_p
     assert line.startswith(f"error: run {old}: its checkpoint was saved without {key}; expected one that this version wrote. A new run can begin with its skills")
 
 
+def test_a_run_that_imitates_clips_at_their_pace_resumes_bit_for_bit(tmp_path: Path, clips_dir: Path) -> None:
+    more = ["--train.imitation-weight", "0.5", "--train.latents.clip-share", "0.5", "--train.latents.clip-focus", "0.5", "--train.style.conditional"]
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *more, "--train.max-samples"]
+    assert run.main([*args, "256", "--out", str(tmp_path / "parts")]) == 0
+    assert run.main([*args, "512", "--out", str(tmp_path / "parts"), "--resume"]) == 0
+    assert run.main([*args, "512", "--out", str(tmp_path / "whole")]) == 0
+    whole, parts = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
+    assert {"own/learner/imitation/times", "own/learner/imitation/z"} <= set(whole)
+    for key in whole:
+        if key.startswith((*FINAL, "own/learner/imitation/")):
+            assert torch.equal(whole[key], parts[key]), key
+
+
 def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:
     out = tmp_path / "run"
     args = ["pretrain", "tiny", "--out", str(out)]

@@ -69,6 +69,8 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
     learner = make_learner(config, env)
+    if config.train.imitation_weight:
+        learner.imitate(demos, env.layout.tracking_weights())
     known = begin_with(learner, skills, library.names) if skills is not None and not resume else ()
     teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
     clones = config.train.clone.tracked or skills is None

@@ -143,6 +143,31 @@ def test_a_clip_as_long_as_the_window_has_one_window_and_a_shorter_one_is_refuse
         DemoWindows(library, layout, DT, history=5)
 
 
+def test_clips_are_looked_up_by_time_and_by_pose(character):
+    """A looping clip goes on after its end, another holds its last frame; a pose is found again in its own clip."""
+    skeleton, layout = character.skeleton, FeatureLayout.of(character)
+    library = MotionLibrary([gait_clip(skeleton, "once"), gait_clip(skeleton, "loop", loop="wrap", seed=1)], skeleton)
+    demos, clips = DemoWindows(library, layout, DT, history=4), torch.tensor([0, 0, 1, 1, 0])
+    times = torch.tensor([0.0, 1.0, 1.0, 3.5, 9.0])
+    found = demos.at(clips, times)
+    inside = torch.tensor([0.0, 1.0, 1.0, 1.5, 2.0])
+    expected = observe(library.state_at(clips, inside), skeleton)[:, layout.style_columns]
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)
+    weights = layout.tracking_weights()
+    torch.testing.assert_close(demos.nearest(clips, found, weights), inside, atol=DT / 8, rtol=0)
+    first = demos.at(torch.zeros(9, dtype=torch.long), torch.linspace(0.2, 1.8, 9))
+    mixed = first + 5 * torch.randn(first.shape, generator=torch.Generator().manual_seed(0)) * (weights == 0.002)  # what hardly counts
+    assert (demos.nearest(torch.zeros(9, dtype=torch.long), mixed, weights) - torch.linspace(0.2, 1.8, 9)).abs().max() < 0.1
+
+
+def test_what_tells_how_far_a_character_is_from_a_clip_weighs_by_its_unit(character):
+    layout = FeatureLayout.of(character)
+    weights = layout.tracking_weights()
+    assert weights.shape == (105,)
+    assert weights[[0, 1, 7, 10, 13, 65, 93]].tolist() == pytest.approx([4.0, 0.7, 0.2, 0.02, 0.3, 0.002, 1.5])
+    assert weights.sum().item() == pytest.approx(4 + 6 * 0.7 + 3 * 0.2 + 3 * 0.02 + 52 * 0.3 + 28 * 0.002 + 12 * 1.5)
+
+
 def make_bank(character, library, mix=None, size=50, seed=0, fallen=None):
     return StartBank(mix or StartMix(clip=0.6, default=0.4), 4, DT, character, library, torch.Generator().manual_seed(seed), fallen, size)
 

@@ -1,0 +1,95 @@
+"""Doing what a clip does at its pace: clips here are straight lines, so that every reward is known."""
+
+import math
+
+import pytest
+import torch
+
+from ase.anchors import Anchors
+from ase.imitation import Imitation
+from ase.windows import FrameLog
+from tests.ase.toys import PointMass, make_learner, tiny_config
+
+DT = 0.1
+
+
+class Lines:
+    """Clip k moves by k + 1 a second along the first feature; the second stays 0. Ten seconds each."""
+
+    def at(self, clip_ids, times_s):
+        return torch.stack((times_s.clamp(0.0, 10.0) * (clip_ids + 1), torch.zeros_like(times_s)), dim=-1)
+
+    def nearest(self, clip_ids, frames, weights):
+        return (frames[:, 0] / (clip_ids + 1)).clamp(0.0, 10.0)
+
+
+@pytest.fixture
+def anchors():
+    return Anchors(torch.tensor([-1, -1]), 4)
+
+
+def log(before, motion):
+    """A rollout's windows: ``motion [T, N]`` along the first feature, after ``before [N]``."""
+    steps, count = motion.shape
+    frames = FrameLog(steps, count, (2, 2))
+    both = [torch.stack((x, torch.zeros_like(x)), dim=-1) for x in (before, *motion)]
+    frames.begin(both[0].unsqueeze(1).expand(-1, 2, -1))
+    for t in range(steps):
+        frames.append(t, both[t + 1])
+    frames.finish()
+    return frames
+
+
+def imitation(anchors, num_envs=2, weights=(2.0, 3.0)):
+    return Imitation(Lines(), anchors, torch.tensor(weights), num_envs, DT)
+
+
+def latents(anchors, clips, steps):
+    return anchors.points[clips].expand(steps, -1, -1)
+
+
+def test_whoever_keeps_pace_has_the_whole_reward_and_who_stands_still_ever_less(anchors):
+    z = latents(anchors, [0, 1], 4)
+    motion = torch.stack((1.0 + DT * torch.arange(1.0, 5.0), torch.full((4,), 3.0)), dim=-1)  # the first moves with clip 0, the other stands where clip 1 is after 1.5 s
+    found = imitation(anchors).rewards(z, log(torch.tensor([1.0, 3.0]), motion))
+    assert found[:, 0].tolist() == pytest.approx([1.0] * 4)
+    assert found[:, 1].tolist() == pytest.approx([math.exp(-2.0 * (2 * DT * n) ** 2) for n in range(1, 5)])
+
+
+def test_the_clock_goes_on_in_the_next_rollout_and_where_it_is_saved(anchors):
+    z, still = latents(anchors, [0, 1], 3), torch.tensor([1.0, 3.0])
+    first = imitation(anchors)
+    first.rewards(z, log(still, still.expand(3, 2)))
+    other = imitation(anchors)
+    other.load_state_dict(first.state_dict())
+    for one in (first, other):
+        found = one.rewards(z, log(still, still.expand(3, 2)))
+        assert found[0].tolist() == pytest.approx([math.exp(-2.0 * (4 * DT) ** 2), math.exp(-2.0 * (8 * DT) ** 2)])
+
+
+def test_with_another_latent_it_begins_anew_where_the_character_is(anchors):
+    z = torch.cat((latents(anchors, [0, 0], 2), latents(anchors, [1, 0], 2)))
+    still = torch.tensor([1.0, 1.0])
+    found = imitation(anchors).rewards(z, log(still, still.expand(4, 2)))
+    assert found[:, 1].tolist() == pytest.approx([math.exp(-2.0 * (DT * n) ** 2) for n in range(1, 5)])
+    assert found[2:, 0].tolist() == pytest.approx([math.exp(-2.0 * (2 * DT * n) ** 2) for n in range(1, 3)])
+
+
+def test_a_new_episode_begins_where_its_own_history_ends(anchors):
+    """After step 0 the character is put where clip 0 is at 7 s."""
+    z = torch.cat((latents(anchors, [0], 1), latents(anchors, [1], 2)))
+    frames = FrameLog(3, 1, (2, 2))
+    frames.begin(torch.zeros(1, 2, 2))
+    frames.append(0, torch.tensor([[DT, 0.0]]))
+    frames.restart(torch.tensor([0]), torch.tensor([[[6.8, 0.0], [7.0, 0.0]]]))
+    frames.append(1, torch.tensor([[7.2, 0.0]]))
+    frames.append(2, torch.tensor([[7.4, 0.5]]))
+    frames.finish()
+    found = imitation(anchors, 1).rewards(z, frames)
+    assert found[:, 0].tolist() == pytest.approx([1.0, 1.0, math.exp(-3.0 * 0.25)], rel=1e-4)
+
+
+def test_it_needs_latents_that_stand_for_clips():
+    learner = make_learner(PointMass(4, seed=0), tiny_config(imitation_weight=0.5))
+    with pytest.raises(ValueError, match=r"train: imitation_weight: got 0.5 with latents.clip_share 0; expected a share above 0"):
+        learner.imitate(Lines(), torch.ones(2))
