@@ -1,8 +1,9 @@
 """`Imitation`: a reward for doing what the clip of the present latent does, at its pace.
 
 The discriminator sees a fifth of a second and is content with any part of a clip, so under the latents of a roll a character may stand for ever as a roll begins. Here a clock goes
-on: when a latent begins, at the moment of its clip that the character is nearest to; from then on at the pace of the clip. Neither policy nor value sees it. With tracking as
-in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame, wherever the character is, and from any moment on.
+on: when a latent begins, at the moment of its clip that the character is nearest to; from then on at 0.6 to 1.4 of the clip's pace, whichever fits best. Neither policy nor value
+sees it. A reward for tracking as in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame, wherever the character is, and from any moment on. Who is far from
+the clip for a second begins anew at the nearest moment.
 
 Shapes: ``T`` rollout steps, ``N`` environments, ``n`` some of them, ``F`` features of a frame, ``Z`` latent.
 """
@@ -17,6 +18,9 @@ from torch import Tensor
 from ase.anchors import Anchors
 from ase.windows import FrameLog
 
+PACES = (0.6, 0.8, 1.0, 1.2, 1.4)
+FAR, FAR_S = 0.1, 1.0  # below this reward a character is far from its clip; for so long it may be
+
 
 class ClipFrames(Protocol):
     """Clips by time; see `envs.demos.DemoWindows`."""
@@ -30,13 +34,13 @@ class Imitation:
     weights: ``[F]`` of squared differences (see `envs.features.FeatureLayout.tracking_weights`). num_envs, control_dt: ``N``, and seconds of a step.
 
     Attributes:
-        times: ``[N]`` where each character is in the clip of its latent, seconds. z: ``[N, Z]`` that latent.
+        times: ``[N]`` where each character is in the clip of its latent, seconds. z: ``[N, Z]`` that latent. far_s: ``[N]`` for how long it has been far from the clip.
     """
 
     def __init__(self, clips: ClipFrames, anchors: Anchors, weights: Tensor, num_envs: int, control_dt: float):
         device = anchors.points.device
         self.clips, self.anchors, self.weights, self.control_dt = clips, anchors, weights.to(device), control_dt
-        self.times = torch.zeros(num_envs, device=device)
+        self.times, self.far_s = torch.zeros(num_envs, device=device), torch.zeros(num_envs, device=device)
         self.z = torch.full((num_envs, anchors.points.shape[1]), torch.nan, device=device)
 
     def rewards(self, z: Tensor, windows: FrameLog) -> Tensor:
@@ -47,16 +51,22 @@ class Imitation:
         for t in range(steps):
             window = windows[torch.arange(t * count, (t + 1) * count, device=z.device)]
             clip = self.anchors.cell(z[t])
-            begun = (z[t] != self.z).any(-1).nonzero().squeeze(-1)
+            begun = ((z[t] != self.z).any(-1) | (self.far_s >= FAR_S)).nonzero().squeeze(-1)
             if len(begun):
                 self.times[begun] = self.clips.nearest(clip[begun], window[begun, -2], self.weights)
-            self.times += self.control_dt
-            found[t] = torch.exp(-((window[:, -1] - self.clips.at(clip, self.times)).square() @ self.weights))
+                self.far_s[begun] = 0.0
+            times = torch.stack([self.times + pace * self.control_dt for pace in PACES])  # [paces, N]
+            costs = torch.stack([(window[:, -1] - self.clips.at(clip, each)).square() @ self.weights for each in times])
+            best = costs.argmin(0, keepdim=True)
+            self.times = times.gather(0, best).squeeze(0)
+            found[t] = torch.exp(-costs.gather(0, best).squeeze(0))
+            self.far_s = torch.where(found[t] < FAR, self.far_s + self.control_dt, 0.0)
             self.z = z[t].clone()
         return found
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"times": self.times.clone(), "z": self.z.clone()}
+        return {"times": self.times.clone(), "z": self.z.clone(), "far_s": self.far_s.clone()}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
-        self.times, self.z = saved["times"].to(self.times.device).clone(), saved["z"].to(self.z.device).clone()
+        for name in ("times", "z", "far_s"):
+            setattr(self, name, saved[name].to(self.times.device).clone())

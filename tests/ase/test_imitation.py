@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase.anchors import Anchors
-from ase.imitation import Imitation
+from ase.imitation import FAR, PACES, Imitation
 from ase.windows import FrameLog
 from tests.ase.toys import PointMass, make_learner, tiny_config
 
@@ -44,6 +44,11 @@ def imitation(anchors, num_envs=2, weights=(2.0, 3.0)):
     return Imitation(Lines(), anchors, torch.tensor(weights), num_envs, DT)
 
 
+def still(steps):
+    """The reward of who stands still while a clip moves by ``steps`` of `DT` metres, at the least pace."""
+    return math.exp(-2.0 * (PACES[0] * DT * steps) ** 2)
+
+
 def latents(anchors, clips, steps):
     return anchors.points[clips].expand(steps, -1, -1)
 
@@ -53,26 +58,41 @@ def test_whoever_keeps_pace_has_the_whole_reward_and_who_stands_still_ever_less(
     motion = torch.stack((1.0 + DT * torch.arange(1.0, 5.0), torch.full((4,), 3.0)), dim=-1)  # the first moves with clip 0, the other stands where clip 1 is after 1.5 s
     found = imitation(anchors).rewards(z, log(torch.tensor([1.0, 3.0]), motion))
     assert found[:, 0].tolist() == pytest.approx([1.0] * 4)
-    assert found[:, 1].tolist() == pytest.approx([math.exp(-2.0 * (2 * DT * n) ** 2) for n in range(1, 5)])
+    assert found[:, 1].tolist() == pytest.approx([still(2 * n) for n in range(1, 5)])
+
+
+def test_a_little_slower_or_faster_than_the_clip_will_do(anchors):
+    z, start = latents(anchors, [0, 0, 0, 0], 9), torch.zeros(4)
+    found = imitation(anchors, 4).rewards(z, log(start, DT * torch.arange(1.0, 10.0).unsqueeze(-1) * torch.tensor([0.6, 1.4, 0.3, 2.0])))
+    assert found[-1, :2].tolist() == pytest.approx([1.0, 1.0])
+    assert found[-1, 2:].tolist() == pytest.approx([math.exp(-2.0 * (0.3 * 9 * DT) ** 2), math.exp(-2.0 * (0.6 * 9 * DT) ** 2)], rel=1e-4)
+
+
+def test_who_is_far_from_the_clip_for_a_second_begins_anew(anchors):
+    z, spot = latents(anchors, [1], 40), torch.zeros(1)
+    found = imitation(anchors, 1).rewards(z, log(spot, spot.expand(40, 1)))[:, 0]
+    first = int((found < FAR).nonzero()[0])
+    assert found[: first + 10].diff().max() < 0
+    assert found[first + 10].item() == pytest.approx(still(2), rel=1e-4)
 
 
 def test_the_clock_goes_on_in_the_next_rollout_and_where_it_is_saved(anchors):
-    z, still = latents(anchors, [0, 1], 3), torch.tensor([1.0, 3.0])
+    z, spot = latents(anchors, [0, 1], 3), torch.tensor([1.0, 3.0])
     first = imitation(anchors)
-    first.rewards(z, log(still, still.expand(3, 2)))
+    first.rewards(z, log(spot, spot.expand(3, 2)))
     other = imitation(anchors)
     other.load_state_dict(first.state_dict())
     for one in (first, other):
-        found = one.rewards(z, log(still, still.expand(3, 2)))
-        assert found[0].tolist() == pytest.approx([math.exp(-2.0 * (4 * DT) ** 2), math.exp(-2.0 * (8 * DT) ** 2)])
+        found = one.rewards(z, log(spot, spot.expand(3, 2)))
+        assert found[0].tolist() == pytest.approx([still(4), still(8)])
 
 
 def test_with_another_latent_it_begins_anew_where_the_character_is(anchors):
     z = torch.cat((latents(anchors, [0, 0], 2), latents(anchors, [1, 0], 2)))
-    still = torch.tensor([1.0, 1.0])
-    found = imitation(anchors).rewards(z, log(still, still.expand(4, 2)))
-    assert found[:, 1].tolist() == pytest.approx([math.exp(-2.0 * (DT * n) ** 2) for n in range(1, 5)])
-    assert found[2:, 0].tolist() == pytest.approx([math.exp(-2.0 * (2 * DT * n) ** 2) for n in range(1, 3)])
+    spot = torch.tensor([1.0, 1.0])
+    found = imitation(anchors).rewards(z, log(spot, spot.expand(4, 2)))
+    assert found[:, 1].tolist() == pytest.approx([still(n) for n in range(1, 5)])
+    assert found[2:, 0].tolist() == pytest.approx([still(2 * n) for n in range(1, 3)])
 
 
 def test_a_new_episode_begins_where_its_own_history_ends(anchors):

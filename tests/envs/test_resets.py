@@ -156,7 +156,7 @@ def test_clips_are_looked_up_by_time_and_by_pose(character):
     weights = layout.tracking_weights()
     torch.testing.assert_close(demos.nearest(clips, found, weights), inside, atol=DT / 8, rtol=0)
     first = demos.at(torch.zeros(9, dtype=torch.long), torch.linspace(0.2, 1.8, 9))
-    mixed = first + 5 * torch.randn(first.shape, generator=torch.Generator().manual_seed(0)) * (weights == 0.002)  # what hardly counts
+    mixed = first + 5 * torch.randn(first.shape, generator=torch.Generator().manual_seed(0)) * (weights == 0.001)  # what hardly counts
     assert (demos.nearest(torch.zeros(9, dtype=torch.long), mixed, weights) - torch.linspace(0.2, 1.8, 9)).abs().max() < 0.1
 
 
@@ -164,8 +164,8 @@ def test_what_tells_how_far_a_character_is_from_a_clip_weighs_by_its_unit(charac
     layout = FeatureLayout.of(character)
     weights = layout.tracking_weights()
     assert weights.shape == (105,)
-    assert weights[[0, 1, 7, 10, 13, 65, 93]].tolist() == pytest.approx([4.0, 0.7, 0.2, 0.02, 0.3, 0.002, 1.5])
-    assert weights.sum().item() == pytest.approx(4 + 6 * 0.7 + 3 * 0.2 + 3 * 0.02 + 52 * 0.3 + 28 * 0.002 + 12 * 1.5)
+    assert weights[[0, 1, 7, 10, 13, 65, 93]].tolist() == pytest.approx([2.0, 0.35, 0.1, 0.01, 0.15, 0.001, 0.75])
+    assert weights.sum().item() == pytest.approx(2 + 6 * 0.35 + 3 * 0.1 + 3 * 0.01 + 52 * 0.15 + 28 * 0.001 + 12 * 0.75)
 
 
 def make_bank(character, library, mix=None, size=50, seed=0, fallen=None):
