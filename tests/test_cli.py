@@ -74,6 +74,8 @@ def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_kn
 def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *TRACKED, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
     assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"
+    args.remove("--train.clone.tracked")
+    assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} without --train.clone.tracked; expected both or neither"
 
 
 def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:

@@ -65,6 +65,8 @@ def main(args: Sequence[str]) -> None:
 
 def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
+    if tracks is not None and not config.train.clone.tracked:
+        raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.clone.tracked; expected both or neither")
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
