@@ -44,8 +44,8 @@ def load_tracks(path: Path, library: MotionLibrary) -> dict[str, Tube]:
 def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary, clips: Sequence[str], out: Path, tracks: Path | None, resume: bool) -> ClipActions | None:
     """The actions that a run is taught or rehearses, or None if it does neither: those of all clips, or tracked ones of ``clips``.
 
-    Tracked ones are read from the run's folder ``out`` or, as far as they are there, from that of another run, ``tracks``; what is missing is followed now, and all are saved in
-    ``out``. A resumed run has those that it began with.
+    Tracked ones are read from the run's folder ``out`` or, as far as they are there, from that of another run, ``tracks``; what is missing is followed now, and saved in ``out``
+    clip by clip. A resumed run has those that it began with.
 
     Raises:
         ValueError: a file that cannot be read or written.
@@ -61,6 +61,10 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
     names = list(known) if resume else to_follow(clips, character, library)
     if not names:
         return None
+
+    def keep() -> None:
+        checkpoint.save(mine, {name: vars(known[name]) for name in names if name in known}, "tracks", {"clips": names})
+
     missing = [name for name in names if name not in known]
     if missing:
         samcon = make_samcon(config, character, library)
@@ -69,10 +73,10 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
             known[name] = track.tube.compact()
             if rank() == 0:
                 print(tell(name, track), flush=True)
-    found = {name: known[name] for name in names}
-    if rank() == 0 and not mine.is_file():
-        checkpoint.save(mine, {name: vars(tube) for name, tube in found.items()}, "tracks", {"clips": names})
-    return lessons(found, character, library)
+                keep()
+    elif rank() == 0 and not mine.is_file():
+        keep()
+    return lessons({name: known[name] for name in names}, character, library)
 
 
 def teach(config: RunConfig, env: HumanoidEnv, learner: Learner, teacher: ClipActions, known: Sequence[str]) -> float:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 import run
 from ase import checkpoint
+from envs.samcon import Samcon, Track
 from motions.reaching import PLACES
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
@@ -69,6 +70,28 @@ def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_kn
     assert "quick                    followed for " in out
     assert "walk  " not in out
     assert "cloned the clips' actions" in out
+
+
+def test_clips_that_were_followed_before_an_interruption_are_not_followed_again(
+    tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *TRACKED, "--train.max-samples", "128", "--out", str(tmp_path / "run")]
+    follow = Samcon.track
+
+    def stop(self: Samcon, clip: int) -> Track:
+        if clip == 1:
+            raise ValueError("power cut")
+        return follow(self, clip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Samcon, "track", stop)
+        assert error_line(capsys, *args) == "error: power cut"
+    assert run.main(args) == 0
+    out = capsys.readouterr().out
+    assert "quick                    followed for " in out
+    assert "walk   " not in out
 
 
 def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,8 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     if config.train.imitation_weight:
         learner.imitate(demos, env.layout.tracking_weights())
     known = begin_with(learner, skills, library.names) if skills is not None and not resume else ()
-    teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
+    with writing(out):
+        teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
     clones = config.train.clone.tracked or skills is None
     if teacher is not None and config.train.clone.steps and not resume and clones:
         error = teach(config, env, learner, teacher, known)
