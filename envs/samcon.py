@@ -200,8 +200,8 @@ class Samcon:
         times = torch.arange(steps, device=self.library.device) * self.dt
         return self._codec.encode(self.library.state_at(torch.full_like(times, clip, dtype=torch.long), times))[0]
 
-    def track(self, clip: int) -> Track:
-        """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then shows it."""
+    def track(self, clip: int, learn: bool = True) -> Track:
+        """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then, to ``learn`` from it, in passes with noise."""
         config, count = self.config, self.windows(clip)
         targets, reached, stuck = Targets.first(count, self.character.num_actions, self.library.device), 0, 0
         costs: list[float] = []
@@ -218,7 +218,7 @@ class Samcon:
             targets = self._next(targets, made, reached, stuck)
             reached = max(reached, made.reached)
         assert best is not None
-        return Track(best.reached * self._window_s, count * self._window_s, passes, best.cost, best.path, self._shown(clip, best))
+        return Track(best.reached * self._window_s, count * self._window_s, passes, best.cost, best.path, self._shown(clip, best) if learn else best.tube)
 
     @staticmethod
     def _next(targets: Targets, made: Pass, reached: int, stuck: int) -> Targets:

@@ -259,12 +259,12 @@ def track_clips(args: TrackArgs) -> None:
     samcon = make_samcon(config, character, MotionLibrary(clips, character.skeleton))
     fps, motions, titles = 1 / config.env.control_dt, [], []
     for k, clip in enumerate(clips):
-        track = samcon.track(k)
+        track = samcon.track(k, learn=False)
         print(tell(clip.name, track), flush=True)
         if track.reached_s:
             path = track.path.numpy()
             motions.append(beside(path, samcon.clip_path(k, len(path)).numpy()))
-            titles.append(tell(clip.name, track))
+            titles.append(" ".join(tell(clip.name, track).split()))
             if args.save:
                 write_rollouts(args.save, path[:, None], fps, character, [clip.name], f"after {clip.source}", clip.license)
     if not motions and (args.out or args.strip):
