@@ -62,7 +62,7 @@ class CloneConfig:
     obs_noise: deviation of Gaussian noise on normalised observations, so that actions are right around the clips, too.
     rehearse_weight: weight, in what the policy learns from acting, of the negative log likelihood of the clips' actions; it falls linearly to 0 (DAPG, arXiv 1709.10087).
     rehearse_samples: control steps of training until it has fallen. rehearse_batch: moments in a gradient step.
-    tracked: the actions are those of characters that follow the clips in simulation (`envs.samcon`), which takes half a minute a clip on two cores, instead of inverse dynamics
+    tracked: the actions are those of characters that follow the clips in simulation (`envs.samcon`), which takes about a minute a clip on two cores, instead of inverse dynamics
         (`envs.clip_actions`). A training that begins with skills is taught, and rehearses, the clips that those do not know, and keeps the others meanwhile.
     """
 
@@ -135,21 +135,23 @@ class Memory:
     act: Callable[[Tensor, Tensor], Tensor]
 
 
+def latents_of_any(pupil: Pupil, clips: Tensor, n: int) -> Tensor:
+    """Latents ``[n, Z]``, each of a random one of ``clips [K]``."""
+    return pupil.latents_for(clips[torch.randint(len(clips), (n,), generator=pupil.generator, device=clips.device)])
+
+
 @torch.no_grad()
 def remember(env: Env, pupil: Pupil, clips: Tensor, steps: int) -> Memory:
     """Lets skills act for ``steps`` control steps under random latents of the ``clips [K]`` that they know, with the noise of exploring, and keeps a copy of them. Who falls starts
     anew; a latent is held for a second on average."""
     policy, normalizer = copy.deepcopy(pupil.policy).requires_grad_(False), copy.deepcopy(pupil.obs_normalizer)
 
-    def latents(n: int) -> Tensor:
-        return pupil.latents_for(clips[torch.randint(len(clips), (n,), generator=pupil.generator, device=clips.device)])
-
-    z = latents(env.num_envs)
+    z = latents_of_any(pupil, clips, env.num_envs)
 
     def act(obs: Tensor) -> Tensor:
         nonlocal z
         changed = torch.rand(len(obs), generator=pupil.generator, device=obs.device) < 1 / LATENT_STEPS
-        z = torch.where(changed.unsqueeze(-1), latents(len(obs)), z)
+        z = torch.where(changed.unsqueeze(-1), latents_of_any(pupil, clips, len(obs)), z)
         mean = policy(normalizer(obs), z)
         return mean + policy.std * torch.randn(mean.shape, generator=pupil.generator, device=obs.device)
 
@@ -162,8 +164,7 @@ def remember(env: Env, pupil: Pupil, clips: Tensor, steps: int) -> Memory:
 def known(pupil: Pupil, memory: Memory, size: int) -> Lesson:
     """``size`` moments of what skills did, each under a random latent of a clip that they know, whatever they did then: so changes of latent are remembered, too."""
     rows = torch.randint(len(memory.obs), (size,), generator=pupil.generator, device=memory.obs.device)
-    clips = memory.clips[torch.randint(len(memory.clips), (size,), generator=pupil.generator, device=memory.clips.device)]
-    z = pupil.latents_for(clips)
+    z = latents_of_any(pupil, memory.clips, size)
     return Lesson(pupil.obs_normalizer(memory.obs[rows]), z, memory.act(memory.obs[rows], z))
 
 

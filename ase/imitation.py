@@ -49,14 +49,13 @@ class Imitation:
         steps, count = z.shape[:2]
         found = torch.zeros(steps, count, device=z.device)
         for t in range(steps):
-            window = windows[torch.arange(t * count, (t + 1) * count, device=z.device)]
             clip = self.anchors.cell(z[t])
             begun = ((z[t] != self.z).any(-1) | (self.far_s >= FAR_S)).nonzero().squeeze(-1)
             if len(begun):
-                self.times[begun] = self.clips.nearest(clip[begun], window[begun, -2], self.weights)
+                self.times[begun] = self.clips.nearest(clip[begun], windows[t * count + begun][:, -2], self.weights)
                 self.far_s[begun] = 0.0
             times = torch.stack([self.times + pace * self.control_dt for pace in PACES])  # [paces, N]
-            costs = torch.stack([(window[:, -1] - self.clips.at(clip, each)).square() @ self.weights for each in times])
+            costs = torch.stack([(windows.frames[t] - self.clips.at(clip, each)).square() @ self.weights for each in times])
             best = costs.argmin(0, keepdim=True)
             self.times = times.gather(0, best).squeeze(0)
             found[t] = torch.exp(-costs.gather(0, best).squeeze(0))

@@ -19,11 +19,10 @@ from safetensors.torch import load_file
 
 import run
 from ase import checkpoint
-from envs.samcon import Samcon, Track
 from motions.reaching import PLACES
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
-from tests.commands import TRACKED, error_line
+from tests.commands import error_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,60 +44,6 @@ def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_p
     assert errors[0] < 0.5 * errors[1]
     assert run.main([*args, str(tmp_path / "more"), "--skills", str(trained)]) == 0
     assert "cloned" not in capsys.readouterr().out
-
-
-def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_know(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    more = tmp_path / "more.yaml"
-    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *TRACKED, "--train.max-samples"]
-    new, other, taught = (str(tmp_path / name) for name in ("new", "other", "taught"))
-    assert run.main([*args, "128", "--out", new]) == 0
-    out = capsys.readouterr().out
-    assert "walk                     followed for " in out
-    assert "quick                    followed for " in out
-    tracks = load_file(Path(new) / "tracks.safetensors")
-    assert sorted(tracks) == [f"{name}/{part}" for name in ("quick", "walk") for part in ("action", "qpos", "qvel")]
-    assert run.main([*args, "256", "--out", new, "--resume"]) == 0
-    assert "followed for" not in capsys.readouterr().out
-    assert run.main([*args, "128", "--out", other, "--tracks", new]) == 0
-    assert "followed for" not in capsys.readouterr().out
-    whole, again = (load_file(Path(run_dir) / "skills.safetensors") for run_dir in (new, other))
-    assert torch.equal(load_file(Path(other) / "tracks.safetensors")["walk/action"], tracks["walk/action"])
-    assert whole.keys() == again.keys()
-    assert run.main([*args, "128", "--out", taught, "--skills", str(trained)]) == 0
-    out = capsys.readouterr().out
-    assert "quick                    followed for " in out
-    assert "walk  " not in out
-    assert "cloned the clips' actions" in out
-
-
-def test_clips_that_were_followed_before_an_interruption_are_not_followed_again(
-    tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = tmp_path / "more.yaml"
-    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *TRACKED, "--train.max-samples", "128", "--out", str(tmp_path / "run")]
-    follow = Samcon.track
-
-    def stop(self: Samcon, clip: int) -> Track:
-        if clip == 1:
-            raise ValueError("power cut")
-        return follow(self, clip)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Samcon, "track", stop)
-        assert error_line(capsys, *args) == "error: power cut"
-    assert run.main(args) == 0
-    out = capsys.readouterr().out
-    assert "quick                    followed for " in out
-    assert "walk   " not in out
-
-
-def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *TRACKED, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
-    assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"
-    args.remove("--train.clone.tracked")
-    assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} without --train.clone.tracked; expected both or neither"
 
 
 def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:
