@@ -15,9 +15,10 @@ from ase.learner import Learner
 from cfg.schema import RunConfig
 from envs.character import Character
 from envs.clip_actions import ClipActions, clip_actions
+from envs.clip_lessons import lessons, to_follow
 from envs.engines import make_physics
 from envs.humanoid import HumanoidEnv
-from envs.samcon import Samcon, Track, Tube, lessons, to_follow
+from envs.samcon import Samcon, Track, Tube
 from motions.library import MotionLibrary
 
 TRACKS = "tracks.safetensors"

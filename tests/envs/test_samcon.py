@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from envs.character import load_character
+from envs.clip_lessons import lessons, to_follow
 from envs.mirror import mirror_map
 from envs.physics_cpu import CpuPhysics
-from envs.samcon import AHEAD, FIRST_RAD, FOLLOW, LEAST_RAD, LOST, MOST_RAD, WIDER, Pass, Samcon, SamconConfig, Targets, Tube, ancestors, lessons, to_follow, tracking_cost
+from envs.samcon import AHEAD, FIRST_RAD, FOLLOW, LEAST_RAD, LOST, MOST_RAD, WIDER, Pass, Samcon, SamconConfig, Targets, Tube, ancestors, tracking_cost
 from motions.clip import mirror
 from motions.library import MotionLibrary
 from motions.rotations import quat_to_mat, yaw_quat
