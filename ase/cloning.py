@@ -64,9 +64,11 @@ class CloneConfig:
     rehearse_samples: control steps of training until it has fallen. rehearse_batch: moments in a gradient step.
     tracked: the actions are those of characters that follow the clips in simulation (`envs.samcon`), which takes about a minute a clip on two cores, instead of inverse dynamics
         (`envs.clip_actions`). A training that begins with skills is taught, and rehearses, the clips that those do not know, and keeps the others meanwhile.
+    joins: so many changes into each of these clips from others are followed and taught as well, and half as many out of it, to clips that skills know (`envs.clip_lessons`).
     """
 
     tracked: bool = False
+    joins: int = 0
     steps: int = 0
     batch_size: int = 2048
     lr: float = 1e-3
@@ -76,6 +78,8 @@ class CloneConfig:
     rehearse_batch: int = 256
 
     def __post_init__(self) -> None:
+        if self.joins < 0 or (self.joins and not self.tracked):
+            raise ValueError(f"clone: joins: got {self.joins} with tracked {self.tracked}; expected at least 0, and tracked with any")
         if min(self.steps, self.rehearse_weight, self.rehearse_samples) < 0:
             raise ValueError(f"clone: steps, rehearse_weight, rehearse_samples: got {self.steps}, {self.rehearse_weight:g}, {self.rehearse_samples}; expected at least 0")
         if self.rehearse_weight and not self.rehearse_samples:

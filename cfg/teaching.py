@@ -15,10 +15,11 @@ from ase.learner import Learner
 from cfg.schema import RunConfig
 from envs.character import Character
 from envs.clip_actions import ClipActions, clip_actions
-from envs.clip_lessons import lessons, to_follow
+from envs.clip_lessons import AFTER, draw_joins, join_clip, lessons, to_follow
 from envs.engines import make_physics
 from envs.humanoid import HumanoidEnv
 from envs.samcon import Samcon, Track, Tube
+from motions.joins import Join
 from motions.library import MotionLibrary
 
 TRACKS = "tracks.safetensors"
@@ -39,14 +40,14 @@ def tell(name: str, track: Track) -> str:
 def load_tracks(path: Path, library: MotionLibrary) -> dict[str, Tube]:
     """What was found on the library's clips, by name, from a file that `clip_teacher` wrote; on the library's device."""
     tree, _ = checkpoint.load(path, "tracks")
-    return {name: Tube(*(parts[key].to(library.device) for key in ("qpos", "qvel", "action"))) for name, parts in tree.items() if name in library.names}
+    return {name: Tube(*(parts[key].to(library.device) for key in ("qpos", "qvel", "action"))) for name, parts in tree.items() if set(name.split(AFTER)) <= set(library.names)}
 
 
 def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary, clips: Sequence[str], out: Path, tracks: Path | None, resume: bool) -> ClipActions | None:
-    """The actions that a run is taught or rehearses, or None if it does neither: those of all clips, or tracked ones of ``clips``.
+    """The actions that a run is taught or rehearses, or None if it does neither: those of all clips, or tracked ones of ``clips``, and of joins that lead into these.
 
     Tracked ones are read from the run's folder ``out`` or, as far as they are there, from that of another run, ``tracks``; what is missing is followed now, and saved in ``out``
-    clip by clip. A resumed run has those that it began with.
+    one by one. A resumed run has those that it began with.
 
     Raises:
         ValueError: a file that cannot be read or written.
@@ -57,27 +58,42 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
     if not teach.tracked:
         return clip_actions(character, library, config.env.control_dt)
     mine = out / TRACKS
-    source = mine if mine.is_file() else tracks / TRACKS if tracks is not None else None
-    known = load_tracks(source, library) if source is not None else {}
-    names = list(known) if resume else to_follow(clips, character, library)
-    if not names:
+    found: dict[str, Tube] = {}
+    if tracks is not None and not resume:
+        found |= load_tracks(tracks / TRACKS, library)
+    if mine.is_file():
+        found |= load_tracks(mine, library)
+    names = list(found) if resume else to_follow(clips, character, library)
+    joins: dict[str, Join] = {}
+    if teach.joins and not resume:
+        others = [name for name in library.names if name not in clips]
+        joins = draw_joins(names, others, teach.joins, library, torch.Generator(library.device).manual_seed(config.seed))
+    shown = [*names, *joins]
+    if not shown:
         return None
 
     def keep() -> None:
-        checkpoint.save(mine, {name: vars(known[name]) for name in names if name in known}, "tracks", {"clips": names})
+        if rank() == 0:
+            checkpoint.save(mine, {name: vars(found[name]) for name in shown if name in found}, "tracks", {"clips": shown})
 
-    missing = [name for name in names if name not in known]
-    if missing:
-        samcon = make_samcon(config, character, library)
-        for name in missing:
-            track = samcon.track(library.index(name))
-            known[name] = track.tube.compact()
-            if rank() == 0:
-                print(tell(name, track), flush=True)
+    def follow(samcon: Samcon) -> None:
+        for name in samcon.library.names:
+            if name in shown and name not in found:
+                track = samcon.track(samcon.library.index(name))
+                lost = name in joins and not track.complete  # it leads nowhere
+                found[name] = track.tube.none() if lost else track.tube.compact()
+                if rank() == 0:
+                    print(tell(name, track), flush=True)
                 keep()
-    elif rank() == 0 and not mine.is_file():
+
+    if any(name not in found for name in names):
+        follow(make_samcon(config, character, library))
+    missing = [join_clip(name, join, library) for name, join in joins.items() if name not in found]
+    if missing:
+        follow(make_samcon(config, character, MotionLibrary(missing, character.skeleton, device=library.device)))
+    if not mine.is_file():
         keep()
-    return lessons({name: known[name] for name in names}, character, library)
+    return lessons({name: found[name] for name in shown}, character, library)
 
 
 def teach(config: RunConfig, env: HumanoidEnv, learner: Learner, teacher: ClipActions, known: Sequence[str]) -> float:

@@ -83,6 +83,10 @@ class Tube:
         qpos[:, :2] = 0.0
         return Tube(qpos.half(), self.qvel.half(), self.action.half())
 
+    def none(self) -> Tube:
+        """No state at all."""
+        return Tube(self.qpos[:0], self.qvel[:0], self.action[:0]).compact()
+
     @staticmethod
     def cat(parts: list[Tube]) -> Tube:
         return Tube(*(torch.cat([getattr(part, name) for part in parts]) for name in ("qpos", "qvel", "action")))
@@ -132,6 +136,11 @@ class Track:
     cost: float
     path: Tensor
     tube: Tube
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was followed to its end."""
+        return self.reached_s == self.length_s
 
 
 def tracking_cost(now: CharacterState, before: Tensor, clip: CharacterState, clip_before: Tensor, mass: Tensor, feet: Tensor, dt: float) -> Tensor:

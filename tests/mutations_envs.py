@@ -26,6 +26,8 @@ CLIP_ACTIONS = "tests/envs/test_clip_actions.py"
 FOOTING = "tests/envs/test_footing.py"
 ENGINES = "tests/envs/test_engines.py"
 SAMCON = "tests/envs/test_samcon.py"
+CLIP_LESSONS = "tests/envs/test_clip_lessons.py"
+TEACHING = "tests/test_teaching.py"
 DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
@@ -201,7 +203,15 @@ MUTATIONS = [
     Mutation("envs/samcon.py", "one = parents[k - 1][one] if k else one", "pass", SAMCON),
     Mutation("envs/samcon.py", "else max(0, made.reached - 2)", "else made.reached", SAMCON),
     Mutation("envs/clip_lessons.py", "action[-1][:, action_index] * action_sign", "action[-1][:, action_index]", SAMCON),
-    Mutation("envs/clip_lessons.py", "library.weights[clip_ids] / counts", "library.weights[clip_ids] * counts", SAMCON),
+    Mutation("envs/clip_lessons.py", "library.weights / clip_ids", "library.weights * clip_ids", SAMCON),
+    Mutation("envs/clip_lessons.py", "name.split(AFTER)[-1]", "name.split(AFTER)[0]", CLIP_LESSONS),
+    Mutation("envs/clip_lessons.py", "(AFTER in name or ", "(", CLIP_LESSONS),
+    Mutation("envs/clip_lessons.py", "else EARLY", "else 1.0", CLIP_LESSONS),
+    Mutation("envs/clip_lessons.py", "if source in known and library", "if library", CLIP_LESSONS),
+    Mutation("envs/clip_lessons.py", "BLEND_S + BLEND_S_M * join.gap", "BLEND_S - BLEND_S_M * join.gap", CLIP_LESSONS),
+    Mutation("envs/clip_lessons.py", "if not library.loops[library.index(name)]", "if library.loops[library.index(name)]", CLIP_LESSONS),
+    Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = not track.complete", TEACHING),
+    Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = False", TEACHING),
     Mutation("envs/samcon.py", "qvel.shape[1]].clone(), action))", "qvel.shape[1]].clone(), (action + jitter * torch.randn(action.shape)).clamp(-1.0, 1.0)))", SAMCON),
     Mutation("envs/footing.py", ").all(0)", ").any(0)", FOOTING),
     Mutation("envs/footing.py", "slip(points, 1 / dt)", "slip(points, dt)", FOOTING),

@@ -8,6 +8,7 @@ MIRROR = "tests/envs/test_mirror.py"
 ROTATIONS = "tests/motions/test_rotations.py"
 LIBRARY = "tests/motions/test_library.py"
 SMOOTH = "tests/motions/test_smooth.py"
+JOINS = "tests/motions/test_joins.py"
 COMPARE = "tests/test_compare.py"
 PAGE = "tests/test_page.py"
 BVH = "tests/motions/test_bvh.py"
@@ -136,6 +137,15 @@ MUTATIONS = [
     Mutation("motions/reaching.py", "pose.joint_quat[0, joints]", "clip.joint_quat[0, joints]", REACHING),
     Mutation("motions/ik.py", "mink.ComTask(np.array([3.0, 3.0, 0.0]))", "mink.ComTask(np.array([0.0, 0.0, 3.0]))", REACHING),
     Mutation("motions/ik.py", "posture.set_target(pose)", "posture.set_target(model.qpos0)", REACHING),
+    Mutation("motions/joins.py", "(1 + 2 * s) * gap + s", "(1 + 2 * s) * gap - s", JOINS),
+    Mutation("motions/joins.py", "(1 + 2 * s)", "(1 - 2 * s)", JOINS),
+    Mutation("motions/joins.py", "* (LOOK_S / STEP_S)", "* 0.0", JOINS),
+    Mutation("motions/joins.py", "off.argmin()", "off.argmax()", JOINS),
+    Mutation("motions/joins.py", "heading(there.root_quat[1]) - heading(here.root_quat[1])", "heading(here.root_quat[1]) - heading(there.root_quat[1])", JOINS),
+    Mutation("motions/joins.py", "after.root_pos + fade", "after.root_pos - fade", JOINS),
+    Mutation("motions/joins.py", "quat_conj(twist[0])", "twist[0]", JOINS),
+    Mutation("motions/joins.py", "(off[1] - off[0]) / STEP_S", "(off[0] - off[1]) / STEP_S", JOINS),
+    Mutation("motions/joins.py", "join.target_s + times", "join.target_s - times", JOINS),
     Mutation("cfg/measures.py", "HIGH: lambda v: -v", "HIGH: lambda v: v", COMPARE),
     Mutation("cfg/figures.py", "table.sum(1, keepdims=True)", "table.sum(0, keepdims=True)", PAGE),
 ]

@@ -60,6 +60,28 @@ def test_clips_that_were_followed_before_an_interruption_are_not_followed_again(
     assert "walk   " not in out
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_joins_are_followed_and_what_cannot_be_followed_to_its_end_is_not_taught(
+    tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ends: bool
+) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *TRACKED, "--train.clone.joins", "1", "--train.max-samples", "128", "--out"]
+    monkeypatch.setattr(Track, "complete", ends)
+    new, other = (str(tmp_path / name) for name in ("new", "other"))
+    assert run.main([*args, new]) == 0
+    out = capsys.readouterr().out
+    for name in ("walk", "quick", "walk>quick", "quick>walk"):
+        assert f"{name:24} followed for " in out
+    tracks = load_file(Path(new) / "tracks.safetensors")
+    assert (len(tracks["walk>quick/action"]) > 0) == ends
+    assert len(tracks["walk/action"]) > 0  # a clip itself is learned from as far as it can be followed
+    assert run.main([*args, other, "--tracks", new]) == 0
+    assert "followed for" not in capsys.readouterr().out  # nor is what was lost tried again
+    assert run.main([*args, new, "--train.max-samples", "256", "--resume"]) == 0
+    assert "followed for" not in capsys.readouterr().out
+
+
 def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *TRACKED, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
     assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"

@@ -1,0 +1,95 @@
+"""Joins: motion that leaves one clip and goes on with another, as an animator blends them.
+
+Where they meet, the second clip is turned and moved on the ground to where the first has the character. What the poses still differ by, and how fast that changes, dies away
+within a while. Sources: Bollo 2018, "Inertialization: High-performance animation transitions in Gears of War" (GDC), with cubic instead of quintic polynomials; where clips meet
+best, Kovar, Gleicher and Pighin 2002, "Motion graphs".
+
+Shapes: ``T`` frames, ``J`` joints, ``P`` bodies, ``M`` moments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from motions.clip import Clip, make_clip
+from motions.library import MotionLibrary
+from motions.rotations import heading, heading_quat, make_continuous, quat_conj, quat_exp, quat_log, quat_mul, quat_rotate, quat_rotate_inverse, yaw_quat
+from motions.skeleton import CharacterState
+
+STEP_S = 1 / 30  # between moments at which clips may meet, and over which velocities are taken
+LOOK_S = 0.3  # seconds by which a metre a second counts as much as a metre, where clips meet
+
+
+@dataclass(frozen=True)
+class Join:
+    """Clip ``source`` until ``source_s`` seconds, then clip ``target`` from ``target_s`` on; clips by their ids in a library. ``gap`` is what the bodies are apart where they meet:
+    root mean square of places, and of velocities times `LOOK_S`, metres."""
+
+    source: int
+    source_s: float
+    target: int
+    target_s: float
+    gap: float
+
+
+def meet(library: MotionLibrary, source: int, source_s: float, target: int, until_s: float) -> Join:
+    """The `Join` into the first ``until_s`` seconds of ``target`` where both have the bodies most alike: by squared differences of places and velocities about the point below the
+    root, in the heading frame."""
+    here = _shape(library, source, torch.tensor([source_s], device=library.device))
+    moments = torch.arange(max(1, int(until_s / STEP_S + 1e-3)), device=library.device) * STEP_S
+    off = (_shape(library, target, moments) - here).square().mean((1, 2))
+    best = off.argmin()
+    return Join(source, source_s, target, float(moments[best]), float(off[best].sqrt()))
+
+
+def _shape(library: MotionLibrary, clip: int, times: Tensor) -> Tensor:
+    """Bodies' places, and velocities times `LOOK_S`, ``[M, P, 6]`` in the heading frame of a clip at ``times [M]``."""
+
+    def places(at: CharacterState, frame: CharacterState) -> Tensor:
+        below = frame.root_pos * torch.tensor([1.0, 1.0, 0.0], device=times.device)
+        return quat_rotate_inverse(heading_quat(frame.root_quat).unsqueeze(1), at.body_pos_w - below.unsqueeze(1))
+
+    now, before = (_states(library, clip, times - ago) for ago in (0.0, STEP_S))
+    return torch.cat((places(now, now), (places(now, now) - places(before, now)) * (LOOK_S / STEP_S)), dim=-1)
+
+
+def _states(library: MotionLibrary, clip: int, times: Tensor) -> CharacterState:
+    return library.state_at(torch.full_like(times, clip, dtype=torch.long), times)
+
+
+def fade(gap: Tensor, rate: Tensor, times: Tensor, blend_s: float) -> Tensor:
+    """What is left ``[T, ...]`` at ``times [T]`` of a ``gap [...]`` that changes by ``rate [...]`` a second at first, and is gone, at rest, after ``blend_s``: Hermite's cubic."""
+    s = (times / blend_s).clamp(0.0, 1.0).view(-1, *[1] * gap.dim())
+    return (1 - s).square() * ((1 + 2 * s) * gap + s * blend_s * rate)
+
+
+def joined(library: MotionLibrary, join: Join, blend_s: float, duration_s: float, name: str) -> Clip:
+    """What a character does from where the clips of a join meet, for ``duration_s`` or to the end of the second one: frames `STEP_S` apart, from the pose and with the velocity of
+    the first, whose last difference to the second is gone after ``blend_s``. Where it is on the ground is as in the second."""
+    ago = torch.tensor([-STEP_S, 0.0], device=library.device)
+    here, there = _states(library, join.source, join.source_s + ago), _states(library, join.target, join.target_s + ago)
+    turn = yaw_quat(heading(there.root_quat[1]) - heading(here.root_quat[1]))
+    place = there.root_pos[1] * torch.tensor([1.0, 1.0, 0.0], device=library.device) - quat_rotate(turn, here.root_pos[1]) * torch.tensor([1.0, 1.0, 0.0], device=library.device)
+    off = quat_rotate(turn.expand(2, 4), here.root_pos) + place - there.root_pos  # [2, 3]: a step before they meet, and where they do
+    turns = torch.cat((quat_mul(turn.expand(2, 4), here.root_quat).unsqueeze(1), here.joint_quat), dim=1)
+    others = torch.cat((there.root_quat.unsqueeze(1), there.joint_quat), dim=1)
+    twist = quat_mul(turns, quat_conj(others))  # [2, 1 + J, 4]
+    left_s = duration_s if library.loops[join.target] else min(duration_s, float(library.durations_s[join.target]) - join.target_s)
+    times = torch.arange(max(2, round(left_s / STEP_S) + 1), device=library.device) * STEP_S
+    after = _states(library, join.target, join.target_s + times)
+    root_pos = after.root_pos + fade(off[1], (off[1] - off[0]) / STEP_S, times, blend_s)
+    fading = quat_exp(fade(quat_log(twist[1]), quat_log(quat_mul(twist[1], quat_conj(twist[0]))) / STEP_S, times, blend_s))
+    quats = make_continuous(quat_mul(fading, torch.cat((after.root_quat.unsqueeze(1), after.joint_quat), dim=1)))
+    return make_clip(
+        name=name,
+        fps=1 / STEP_S,
+        loop="none",
+        root_pos=root_pos.double().cpu().numpy(),
+        root_quat=quats[:, 0].double().cpu().numpy(),
+        joint_names=library.skeleton.joint_names,
+        joint_quat=quats[:, 1:].double().cpu().numpy(),
+        source=f"{library.names[join.source]} and {library.names[join.target]}, joined",
+    )

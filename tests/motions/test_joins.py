@@ -1,0 +1,120 @@
+"""Joins against clips whose meeting is known: the same motion elsewhere, a gait's phase, a pose and a speed that must die away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from motions.joins import STEP_S, Join, fade, joined, meet
+from motions.library import MotionLibrary
+from motions.rotations import quat_mul, quat_rotate, yaw_quat
+from motions.synthetic import constant_spin, constant_velocity, sine_gait
+
+CPU = torch.float64
+
+
+def elsewhere(clip, yaw: float, by: tuple[float, float, float], name: str):
+    """The clip, turned by ``yaw`` about the origin and then moved."""
+    turn = yaw_quat(torch.tensor([yaw], dtype=CPU)).expand(clip.num_frames, 4)
+    root_pos = quat_rotate(turn, torch.from_numpy(clip.root_pos)) + torch.tensor(by, dtype=CPU)
+    return replace(clip, name=name, root_pos=root_pos.numpy(), root_quat=quat_mul(turn, torch.from_numpy(clip.root_quat)).numpy())
+
+
+def at(library: MotionLibrary, times, clip: int = 0):
+    times = torch.as_tensor(times, dtype=torch.float32)
+    return library.state_at(torch.full(times.shape, clip), times)
+
+
+@pytest.fixture
+def pair(skeleton) -> MotionLibrary:
+    """A gait, and the same gait elsewhere, facing another way."""
+    gait = sine_gait(skeleton, speed_mps=1.2, loop="none")
+    return MotionLibrary([gait, elsewhere(gait, 2.0, (3.0, -4.0, 0.0), "other")], skeleton)
+
+
+@pytest.fixture
+def stop(skeleton) -> MotionLibrary:
+    """Someone who walks on at 1.5 m/s, knees straight, and someone who stands there, lower, with a knee bent."""
+    walks = constant_velocity(skeleton, (1.5, 0.0, 0.0), 0.9, duration_s=1.0, loop="wrap")
+    stands = constant_spin(skeleton, {}, {"left_knee": (0.0, 0.8, 0.0), "right_shoulder": (0.5, 0.0, 0.0)}, height_m=0.8, duration_s=2.0)
+    return MotionLibrary([elsewhere(walks, -1.0, (5.0, 5.0, 0.0), "walks"), stands], skeleton)
+
+
+def test_a_gap_starts_as_it_is_and_as_fast_as_it_changes_and_ends_at_rest():
+    gap, rate = torch.tensor([1.0, -2.0], dtype=CPU), torch.tensor([3.0, 0.0], dtype=CPU)
+    tiny = 1e-6
+    left = fade(gap, rate, torch.tensor([0.0, tiny, 0.5 - tiny, 0.5, 7.0], dtype=CPU), 0.5)
+    torch.testing.assert_close(left[0], gap)
+    torch.testing.assert_close((left[1] - left[0]) / tiny, rate, atol=1e-4, rtol=0)
+    torch.testing.assert_close((left[3] - left[2]) / tiny, torch.zeros(2, dtype=CPU), atol=1e-4, rtol=0)
+    assert left[3:].abs().max() == 0.0
+    assert fade(gap, rate, torch.tensor([0.25], dtype=CPU), 0.5)[0, 1] == -1.0  # half of it is left half way
+
+
+def test_the_same_motion_elsewhere_goes_on_as_if_nothing_were(pair):
+    join = meet(pair, 1, 0.5, 0, 2.0)
+    assert join.target_s == pytest.approx(0.5, abs=1e-6)
+    assert join.gap < 1e-4
+    whole = MotionLibrary([joined(pair, join, 0.4, 1.0, "on")], pair.skeleton)
+    assert whole.durations_s[0] == pytest.approx(1.0)
+    for t in (0.0, 0.1, 0.5, 0.9):
+        torch.testing.assert_close(at(whole, [t]).body_pos_w, at(pair, [0.5 + t]).body_pos_w, atol=2e-4, rtol=0)
+
+
+def test_clips_meet_where_velocities_agree_and_not_only_poses(skeleton):
+    """Every joint passes zero twice in a cycle of one second, once forwards and once backwards, with the root at the same height."""
+    library = MotionLibrary([sine_gait(skeleton, duration_s=1.0)], skeleton)
+    assert meet(library, 0, 0.0, 0, 1.0).target_s == pytest.approx(0.0)
+    assert meet(library, 0, 0.5, 0, 1.0).target_s == pytest.approx(0.5)
+
+
+def test_a_clip_is_joined_no_later_than_it_may_be(pair):
+    join = meet(pair, 1, 0.5, 0, 0.4)
+    assert join.target_s < 0.4
+    assert join.gap > 0.02
+
+
+def test_a_gap_is_the_distance_of_places_and_of_velocities(skeleton):
+    """Somebody 0.1 m higher, and somebody who walks 1 m/s faster: a third of 0.3 m of the latter counts, and half of what is compared is places."""
+    clips = [constant_velocity(skeleton, (speed, 0.0, 0.0), height, duration_s=1.0) for speed, height in ((0.0, 0.9), (0.0, 1.0), (1.0, 0.9))]
+    library = MotionLibrary([replace(clip, name=str(k)) for k, clip in enumerate(clips)], skeleton)
+    assert meet(library, 1, 0.5, 0, 0.5).gap == pytest.approx(0.1 / 6**0.5, abs=1e-4)
+    assert meet(library, 2, 0.5, 0, 0.5).gap == pytest.approx(0.3 / 6**0.5, abs=1e-4)
+
+
+def test_who_walks_comes_to_stand(stop):
+    clip = joined(stop, Join(0, 0.4, 1, 0.5, 0.0), 0.6, 1.2, "stops")
+    library = MotionLibrary([clip], stop.skeleton)
+    first, source, goal = at(library, [0.0]), at(stop, [0.4]), at(stop, [0.5], 1)
+    torch.testing.assert_close(first.joint_quat, source.joint_quat, atol=1e-5, rtol=0)
+    assert first.root_pos[0].tolist() == pytest.approx([*goal.root_pos[0, :2].tolist(), 0.9], abs=1e-5)
+    speed = (clip.root_pos[1] - clip.root_pos[0]) / STEP_S
+    assert speed[0] == pytest.approx(1.5, rel=0.15)  # the way it faces, as the one that stands does
+    assert speed[1] == pytest.approx(0.0, abs=1e-3)
+    knee = stop.skeleton.joint_names.index("left_knee")
+    bends = [float(quat[2]) for quat in at(library, [0.0, 0.3, 0.6]).joint_quat[:, knee]]
+    assert bends == pytest.approx([0.0, torch.tensor(0.2).sin().item(), torch.tensor(0.4).sin().item()], abs=1e-4)
+    last = at(library, [0.6, 1.2])
+    torch.testing.assert_close(last.joint_quat, goal.joint_quat.expand(2, -1, -1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(last.root_pos, goal.root_pos.expand(2, 3), atol=1e-5, rtol=0)
+
+
+def test_what_turns_goes_on_turning_at_first(skeleton):
+    turns = constant_spin(skeleton, {"root": (0.0, 0.0, 2.0), "left_elbow": (0.0, -1.5, 0.0)}, {"left_elbow": (0.0, -0.3, 0.0)})
+    library = MotionLibrary([turns, constant_velocity(skeleton, (0.0, 0.0, 0.0), loop="none")], skeleton)
+    clip = joined(library, Join(0, 0.5, 1, 0.2, 0.0), 0.5, 0.8, "slows")
+    found = MotionLibrary([clip], skeleton)
+    start, end = at(found, [0.0]), at(found, [0.6])
+    assert start.root_ang_vel[0].tolist() == pytest.approx([0.0, 0.0, 2.0], abs=0.3)
+    column = skeleton.dof_slices[skeleton.joint_names.index("left_elbow")]
+    assert start.joint_vel[0, column].tolist() == pytest.approx([-1.5], abs=1.5)
+    assert float(start.joint_vel[0, column]) < -0.5
+    assert float(end.root_ang_vel.norm()) < 1e-3
+
+
+def test_a_join_lasts_to_the_end_of_a_clip_that_does_not_loop_and_beyond_one_that_does(pair, skeleton):
+    assert joined(pair, Join(1, 0.5, 0, 1.7, 0.0), 0.4, 1.0, "short").duration_s == pytest.approx(0.3, abs=1e-6)
+    looping = MotionLibrary([sine_gait(skeleton, duration_s=1.0)], skeleton)
+    assert joined(looping, Join(0, 0.2, 0, 0.9, 0.0), 0.4, 1.0, "long").duration_s == pytest.approx(1.0)
