@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -90,7 +91,8 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
         follow(make_samcon(config, character, library))
     missing = [join_clip(name, join, library) for name, join in joins.items() if name not in found]
     if missing:
-        follow(make_samcon(config, character, MotionLibrary(missing, character.skeleton, device=library.device)))
+        brief = replace(config.samcon, max_passes=-(-config.samcon.max_passes // 2), starts=config.samcon.starts // 3)  # they are short, and it is their beginning that counts
+        follow(make_samcon(replace(config, samcon=brief), character, MotionLibrary(missing, character.skeleton, device=library.device)))
     if not mine.is_file():
         keep()
     return lessons({name: found[name] for name in shown}, character, library)
