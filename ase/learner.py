@@ -13,7 +13,7 @@ from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
 from ase.cloning import CloneConfig
 from ase.distributed import copy_from_first
-from ase.imitation import ClipFrames, Imitation
+from ase.imitation import FAR_S, ClipFrames, Imitation
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
@@ -31,6 +31,7 @@ class PretrainConfig:
         max_minutes: wall-clock minutes of training after which it ends, resumed parts included; 0 for no limit.
         save_every_s, log_every, video_every_s: seconds between checkpoints, iterations between log lines, seconds between videos (0: none).
         imitation_weight: weight in the reward of a control step of doing what the clip of the present latent does, at its pace (`ase.imitation`; needs ``latents.clip_share``).
+        imitation_stray_s: an episode that began on a clip, with a latent of it, ends as a failure when it has been far from the clip for so many seconds; 0: never.
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
@@ -42,6 +43,7 @@ class PretrainConfig:
     log_every: int = 5
     video_every_s: float = 600.0
     imitation_weight: float = 0.0
+    imitation_stray_s: float = 0.0
     bf16: str = "auto"
     symmetric: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
@@ -52,6 +54,8 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.bf16 not in ("auto", "on", "off"):
             raise ValueError(f"bf16: got {self.bf16!r}; expected auto, on or off")
+        if not 0 <= self.imitation_stray_s <= FAR_S:
+            raise ValueError(f"imitation_stray_s: got {self.imitation_stray_s:g}; expected 0 (never) to {FAR_S:g}, for then the clip is begun anew")
 
 
 class Learner(ActorCritic):
@@ -110,7 +114,7 @@ class Learner(ActorCritic):
         """
         if self.anchors is None:
             raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
-        self.imitation = Imitation(clips, self.anchors, weights, len(self.latents.z), self.control_dt)
+        self.imitation = Imitation(clips, self.anchors, weights, len(self.latents.z), self.control_dt, self.config.imitation_stray_s)
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` random skills ``[n, Z]``: as in training, but of all clips equally often."""
@@ -123,6 +127,8 @@ class Learner(ActorCritic):
     def switch_latents(self, env_ids: Tensor) -> None:
         super().switch_latents(env_ids)
         self.practice.end(env_ids)
+        if self.imitation is not None:
+            self.imitation.end(env_ids)
 
     def goes_down(self, z: Tensor) -> Tensor:
         """Whether latents ``[n, Z]`` are of clips that go to the floor, ``[n]``."""
@@ -158,6 +164,8 @@ class Learner(ActorCritic):
         chosen = on_clip & (draw >= 1 - config.clip_share)
         if self.anchors is not None and chosen.any():
             self.latents.z = self.latents.z.index_copy(0, env_ids[chosen], self.latents_for(clip_ids[chosen]))
+            if self.imitation is not None:
+                self.imitation.begin(env_ids[chosen])
             if self._looping is not None:
                 self.practice.begin(env_ids[chosen][self._looping[clip_ids[chosen]]])
 

@@ -59,11 +59,12 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
         skill = torch.where(evidence, skill, 0.0)
         reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
 
+        lost = learner.practice.update(style.view_as(reward), learner.latents.age)
         if learner.imitation is not None:
             imitated = learner.imitation.rewards(rollout.z, windows)
             reward = reward + config.imitation_weight * imitated
             metrics["reward/imitation"] = float(imitated.mean())
-        lost = learner.practice.update(style.view_as(reward), learner.latents.age)
+            lost = lost | learner.imitation.strayed
         rollout.terminated[-1] |= lost
         metrics |= learner.improve(rollout, reward, obs, learner.samples / config.max_samples, bf16, rehearsal(learner, teacher, config.clone, learner.samples))
         metrics |= style_update(learner.style, windows, z, evidence, clean, demos, learner.generator, bf16)

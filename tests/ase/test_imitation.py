@@ -7,8 +7,10 @@ import torch
 
 from ase.anchors import Anchors
 from ase.imitation import FAR, PACES, Imitation
+from ase.learner import Learner
+from ase.pretrain import pretrain
 from ase.windows import FrameLog
-from tests.ase.toys import PointMass, make_learner, tiny_config
+from tests.ase.toys import CPU, Demonstrations, PointMass, Scripted, make_learner, tiny_config
 
 DT = 0.1
 
@@ -40,8 +42,8 @@ def log(before, motion):
     return frames
 
 
-def imitation(anchors, num_envs=2, weights=(2.0, 3.0)):
-    return Imitation(Lines(), anchors, torch.tensor(weights), num_envs, DT)
+def imitation(anchors, num_envs=2, weights=(2.0, 3.0), stray_s=0.0):
+    return Imitation(Lines(), anchors, torch.tensor(weights), num_envs, DT, stray_s)
 
 
 def still(steps):
@@ -107,6 +109,74 @@ def test_a_new_episode_begins_where_its_own_history_ends(anchors):
     frames.finish()
     found = imitation(anchors, 1).rewards(z, frames)
     assert found[:, 0].tolist() == pytest.approx([1.0, 1.0, math.exp(-3.0 * 0.25)], rel=1e-4)
+
+
+def strayed(made, anchors, steps, clips=(1, 1, 1), speeds=(0.0, 0.0, 2.0)):
+    """Who has strayed after so many steps of one rollout: clip 1 moves by 2 a second."""
+    motion = DT * torch.arange(1.0, steps + 1).unsqueeze(-1) * torch.tensor(speeds)
+    made.rewards(latents(anchors, list(clips), steps), log(torch.zeros(3), motion))
+    return made.strayed.tolist()
+
+
+def test_an_episode_that_is_far_from_its_clip_for_too_long_has_strayed(anchors):
+    first_far = next(n for n in range(1, 99) if still(2 * n) < FAR)
+    for steps, expected in ((first_far + 2, False), (first_far + 4, True)):  # far from the first of these on
+        made = imitation(anchors, 3, stray_s=0.45)
+        made.begin(torch.tensor([0, 2]))  # the second did not begin on its clip, the third keeps pace
+        assert strayed(made, anchors, steps) == [expected, False, False]
+    assert strayed(made, anchors, 2) == [True, False, False]  # the next rollout
+
+
+def test_nobody_strays_with_another_latent_or_where_it_is_switched_off(anchors):
+    for stray_s, ended in ((0.45, [0]), (0.0, [])):
+        made = imitation(anchors, 3, stray_s=stray_s)
+        made.begin(torch.arange(3))
+        made.end(torch.tensor(ended, dtype=torch.long))
+        assert strayed(made, anchors, 20) == [False, stray_s > 0, False]
+
+
+def test_who_begins_anew_in_a_rollout_has_not_strayed(anchors):
+    """The old episode was far at last; the new one, with a latent of its own, is where its clip is."""
+    made = imitation(anchors, 1, stray_s=0.45)
+    made.begin(torch.tensor([0]))
+    z = torch.cat((latents(anchors, [1], 14), latents(anchors, [0], 1)))
+    made.rewards(z, log(torch.zeros(1), torch.zeros(15, 1)))
+    assert not made.strayed.any()
+    other = imitation(anchors, 1, stray_s=0.45)
+    other.load_state_dict(made.state_dict())
+    assert other.started.tolist() == [True]
+
+
+def test_episodes_that_stray_end_as_failures_and_begin_again():
+    """A learner's episodes begin on clips with latents of these, and stray only under these."""
+    env = Scripted(2, 3)
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_stray_s=0.2)
+    learner = Learner(config, env.obs_dim, env.rest_action, env.window, 2, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
+    learner.imitate(Lines(), torch.ones(2))
+    learner.begin_on_clips(torch.arange(2), torch.tensor([0, -1]), env.history)
+    assert learner.imitation.stray_s == 0.2
+    assert learner.imitation.started.tolist() == [True, False]
+    learner.switch_latents(torch.tensor([0]))
+    assert learner.imitation.started.tolist() == [False, False]
+
+
+def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
+    env, seen = Scripted(3, 3), []
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_stray_s=0.2)
+    learner = Learner(config, env.obs_dim, env.rest_action, env.window, 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
+    learner.imitate(Lines(), torch.ones(3))
+    learner.imitation.strayed = torch.tensor([False, True, False])
+    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows: torch.zeros(z.shape[:2]))
+    improve = learner.improve
+    monkeypatch.setattr(learner, "improve", lambda rollout, *rest: (seen.append(rollout.terminated.clone()), improve(rollout, *rest))[1])
+    pretrain(env, Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0))), learner, env.reset(), lambda told: False)
+    assert seen[0].nonzero().tolist() == [[len(seen[0]) - 1, 1]]
+    assert env.failed[0][1] == [1]
+
+
+def test_a_time_that_would_never_be_reached_is_named():
+    with pytest.raises(ValueError, match=r"imitation_stray_s: got 1.5; expected 0 \(never\) to 1"):
+        tiny_config(imitation_stray_s=1.5)
 
 
 def test_it_needs_latents_that_stand_for_clips():
