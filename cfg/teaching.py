@@ -39,9 +39,10 @@ def tell(name: str, track: Track) -> str:
 
 
 def load_tracks(path: Path, library: MotionLibrary) -> dict[str, Tube]:
-    """What was found on the library's clips, by name, from a file that `clip_teacher` wrote; on the library's device."""
-    tree, _ = checkpoint.load(path, "tracks")
-    return {name: Tube(*(parts[key].to(library.device) for key in ("qpos", "qvel", "action"))) for name, parts in tree.items() if set(name.split(AFTER)) <= set(library.names)}
+    """What was found on the library's clips, by name, from a file that `clip_teacher` wrote, in the order of that; on the library's device."""
+    tree, info = checkpoint.load(path, "tracks")
+    names = [name for name in info["clips"] if name in tree and set(name.split(AFTER)) <= set(library.names)]
+    return {name: Tube(*(tree[name][key].to(library.device) for key in ("qpos", "qvel", "action"))) for name in names}
 
 
 def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary, clips: Sequence[str], out: Path, tracks: Path | None, resume: bool) -> ClipActions | None:
@@ -59,10 +60,8 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
     if not teach.tracked:
         return clip_actions(character, library, config.env.control_dt)
     mine = out / TRACKS
-    found: dict[str, Tube] = {}
-    if tracks is not None and not resume:
-        found |= load_tracks(tracks / TRACKS, library)
-    if mine.is_file():
+    found = load_tracks(tracks / TRACKS, library) if tracks is not None and not resume else {}
+    if resume or mine.is_file():
         found |= load_tracks(mine, library)
     names = list(found) if resume else to_follow(clips, character, library)
     joins: dict[str, Join] = {}
@@ -70,8 +69,6 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
         others = [name for name in library.names if name not in clips]
         joins = draw_joins(names, others, teach.joins, library, torch.Generator(library.device).manual_seed(config.seed))
     shown = [*names, *joins]
-    if not shown:
-        return None
 
     def keep() -> None:
         if rank() == 0:
@@ -95,7 +92,7 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
         follow(make_samcon(replace(config, samcon=brief), character, MotionLibrary(missing, character.skeleton, device=library.device)))
     if not mine.is_file():
         keep()
-    return lessons({name: found[name] for name in shown}, character, library)
+    return lessons({name: found[name] for name in shown}, character, library) if shown else None
 
 
 def teach(config: RunConfig, env: HumanoidEnv, learner: Learner, teacher: ClipActions, known: Sequence[str]) -> float:

@@ -38,6 +38,23 @@ def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_kn
     assert "cloned the clips' actions" in out
 
 
+def test_what_was_followed_is_rehearsed_as_before_when_a_run_is_resumed_and_missed_if_it_is_gone(tmp_path: Path, clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), *TRACKED, "--train.clone.rehearse-samples", "4000", "--train.max-samples"]
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    assert run.main([*args, "128", "--out", str(parts)]) == 0
+    assert run.main([*args, "256", "--out", str(parts), "--resume"]) == 0
+    assert run.main([*args, "256", "--out", str(whole), "--tracks", str(parts)]) == 0
+    once, twice = (load_file(folder / "checkpoint.safetensors") for folder in (whole, parts))
+    modules = [key for key in once if key.startswith("shared/modules/")]
+    assert len(modules) > 10
+    for key in modules:
+        assert torch.equal(once[key], twice[key]), key
+    (parts / "tracks.safetensors").unlink()
+    assert error_line(capsys, *args, "384", "--out", str(parts), "--resume") == f"error: checkpoint {parts}/tracks.safetensors: not found"
+
+
 def test_clips_that_were_followed_before_an_interruption_are_not_followed_again(
     tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
