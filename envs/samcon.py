@@ -28,6 +28,7 @@ from motions.skeleton import CharacterState
 LOST = 10.0  # median cost of the survivors at which a pass is given up
 GOOD, PASSABLE = 0.8, 1.5  # mean cost of a pass that is good; and that will do once `PATIENCE` passes have been made
 PATIENCE = 16
+USABLE = 2.0  # mean cost of a pass beyond which the motion is another one
 FIRST_RAD, LEAST_RAD, MOST_RAD = 0.12, 0.08, 0.5  # deviations of targets: at first, at least, and where passes get stuck
 WIDER = 1.3  # survivors' deviations are multiplied by this for the next pass, and those before the place where passes get stuck with each that does
 FOLLOW = 0.4  # share of the way that the mean goes to that of the survivors
@@ -139,8 +140,8 @@ class Track:
 
     @property
     def complete(self) -> bool:
-        """Whether it was followed to its end."""
-        return self.reached_s == self.length_s
+        """Whether it was followed to its end, and not only by those who had lost the motion."""
+        return self.reached_s == self.length_s and self.cost <= USABLE
 
 
 def tracking_cost(now: CharacterState, before: Tensor, clip: CharacterState, clip_before: Tensor, mass: Tensor, feet: Tensor, dt: float) -> Tensor:

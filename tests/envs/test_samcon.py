@@ -10,7 +10,7 @@ from envs.character import load_character
 from envs.clip_lessons import lessons, to_follow
 from envs.mirror import mirror_map
 from envs.physics_cpu import CpuPhysics
-from envs.samcon import AHEAD, FIRST_RAD, FOLLOW, LEAST_RAD, LOST, MOST_RAD, WIDER, Pass, Samcon, SamconConfig, Targets, Tube, ancestors, tracking_cost
+from envs.samcon import AHEAD, FIRST_RAD, FOLLOW, LEAST_RAD, LOST, MOST_RAD, WIDER, Pass, Samcon, SamconConfig, Targets, Track, Tube, ancestors, tracking_cost
 from motions.clip import mirror
 from motions.library import MotionLibrary
 from motions.rotations import quat_to_mat, yaw_quat
@@ -204,6 +204,12 @@ def test_what_is_learned_from_is_carried_out_with_noise_and_shows_what_was_meant
     assert torch.equal(noisy.tube.action, calm.tube.action)
     assert noisy.tube.qvel[-4:].std(0).max() > 0.05
     assert calm.tube.qvel[-4:].std(0).max() < 1e-6
+
+
+@pytest.mark.parametrize(("reached_s", "cost", "expected"), [(2.0, 1.9, True), (2.0, 2.1, False), (1.9, 0.1, False)])
+def test_a_track_is_complete_that_is_near_the_clip_to_its_end(reached_s, cost, expected):
+    none = torch.zeros(0, 1)
+    assert Track(reached_s, 2.0, 3, cost, none, Tube(none, none, none)).complete == expected
 
 
 def test_the_same_seed_follows_in_the_same_way(character, gait):
