@@ -88,8 +88,8 @@ def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary
         follow(make_samcon(config, character, library))
     missing = [join_clip(name, join, library) for name, join in joins.items() if name not in found]
     if missing:
-        brief = replace(config.samcon, max_passes=-(-config.samcon.max_passes // 2), starts=config.samcon.starts // 3)  # they are short, and it is their beginning that counts
-        follow(make_samcon(replace(config, samcon=brief), character, MotionLibrary(missing, character.skeleton, device=library.device)))
+        brief = replace(config, samcon=config.samcon.brief())
+        follow(make_samcon(brief, character, MotionLibrary(missing, character.skeleton, device=library.device)))
     if not mine.is_file():
         keep()
     return lessons({name: found[name] for name in shown}, character, library) if shown else None

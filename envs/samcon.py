@@ -13,7 +13,7 @@ Shapes: ``N`` trials, ``S`` survivors, ``K`` windows, ``W`` control steps in a w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -68,6 +68,10 @@ class SamconConfig:
         if min(self.window_steps, self.max_passes, self.enough, self.shown) < 1 or min(self.starts, self.jitter) < 0:
             got = f"{self.window_steps}, {self.max_passes}, {self.enough}, {self.shown}, {self.starts}, {self.jitter:g}"
             raise ValueError(f"samcon: window_steps, max_passes, enough, shown, starts, jitter: got {got}; expected at least 1, 1, 1, 1, 0, 0")
+
+    def brief(self) -> SamconConfig:
+        """A third of the effort, for what is short and many."""
+        return replace(self, max_passes=-(-self.max_passes // 3), enough=-(-self.enough // 3), shown=-(-self.shown // 3), starts=-(-self.starts // 3))
 
 
 @dataclass(frozen=True)
