@@ -190,5 +190,5 @@ class Learner(ActorCritic):
         super().load_own_state(saved)
         self.style.replay.load_state_dict(saved["replay"])
         self.practice.load_state_dict(saved["practice"])
-        if self.imitation is not None:
+        if self.imitation is not None and "imitation" in saved:  # it may be asked for from now on
             self.imitation.load_state_dict(saved["imitation"])

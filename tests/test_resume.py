@@ -51,6 +51,15 @@ def test_a_run_that_imitates_clips_at_their_pace_resumes_bit_for_bit(tmp_path: P
             assert torch.equal(whole[key], parts[key]), key
 
 
+def test_a_run_may_imitate_from_some_time_on_and_no_longer(tmp_path: Path, clips_dir: Path) -> None:
+    more = ["--train.latents.clip-share", "0.5", "--train.latents.clip-focus", "0.5", "--train.style.conditional"]
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *more, "--out", str(tmp_path / "run"), "--train.max-samples"]
+    for samples, weight in (("128", "0"), ("256", "0.5"), ("384", "0")):
+        assert run.main([*args, samples, "--train.imitation-weight", weight, *["--resume"] * (samples != "128")]) == 0
+        saved = load_file(tmp_path / "run" / "checkpoint.safetensors")
+        assert ("own/learner/imitation/times" in saved) == (weight != "0")
+
+
 def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:
     out = tmp_path / "run"
     args = ["pretrain", "tiny", "--out", str(out)]
