@@ -3,7 +3,8 @@
 The discriminator sees a fifth of a second and is content with any part of a clip, so under the latents of a roll a character may stand for ever as a roll begins. Here a clock goes
 on: when a latent begins, at the moment of its clip that the character is nearest to; from then on at 0.6 to 1.4 of the clip's pace, whichever fits best. Neither policy nor value
 sees it. A reward for tracking as in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame, wherever the character is, and from any moment on. Who is far from
-the clip for a second begins anew at the nearest moment. An episode that began on its clip may end as a failure when it has been far from it for a while, as those of DeepMimic end.
+the clip for a second, or at the end of one that does not loop, begins anew at the nearest moment. An episode that began on its clip may end as a failure when it has been far from
+it for a while, as those of DeepMimic end.
 
 Shapes: ``T`` rollout steps, ``N`` environments, ``n`` some of them, ``F`` features of a frame, ``Z`` latent.
 """
@@ -27,6 +28,7 @@ class ClipFrames(Protocol):
 
     def at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor: ...
     def nearest(self, clip_ids: Tensor, frames: Tensor, weights: Tensor) -> Tensor: ...
+    def over(self, clip_ids: Tensor, times_s: Tensor) -> Tensor: ...
 
 
 class Imitation:
@@ -62,7 +64,7 @@ class Imitation:
         found, far = torch.zeros(steps, count, device=z.device), torch.zeros_like(self.strayed)
         for t in range(steps):
             clip = self.anchors.cell(z[t])
-            begun = ((z[t] != self.z).any(-1) | (self.far_s >= FAR_S)).nonzero().squeeze(-1)
+            begun = ((z[t] != self.z).any(-1) | (self.far_s >= FAR_S) | self.clips.over(clip, self.times)).nonzero().squeeze(-1)
             if len(begun):
                 self.times[begun] = self.clips.nearest(clip[begun], windows[t * count + begun][:, -2], self.weights)
                 self.far_s[begun] = 0.0

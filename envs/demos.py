@@ -66,6 +66,10 @@ class DemoWindows:
         times_s = torch.where(self.library.loops[clip_ids], times_s.remainder(last), times_s.clamp(min=0.0).minimum(last))
         return self._frames[self._first[clip_ids] + (times_s / self._grid_dt).round().long().minimum(self._num_frames(clip_ids) - 1)]
 
+    def over(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Whether clips that do not loop are over at ``times_s [n]``, ``[n]``."""
+        return ~self.library.loops[clip_ids] & (times_s >= self.library.durations_s[clip_ids])
+
     def nearest(self, clip_ids: Tensor, frames: Tensor, weights: Tensor) -> Tensor:
         """When in clips ``clip_ids [n]`` features are nearest to ``frames [n, F]``, seconds ``[n]``: by squared differences with ``weights [F]``."""
         found = torch.zeros(len(clip_ids), device=frames.device)

@@ -224,6 +224,7 @@ MUTATIONS = [
     Mutation("ase/imitation.py", "(self.far_s >= FAR_S)", "(self.far_s > 1e9)", IMITATION),
     Mutation("ase/imitation.py", "windows[t * count + begun][:, -2]", "windows[t * count + begun][:, -1]", IMITATION),
     Mutation("ase/imitation.py", "self.z = z[t].clone()", "pass", IMITATION),
+    Mutation("ase/imitation.py", " | self.clips.over(clip, self.times)", "", IMITATION),
     Mutation("ase/imitation.py", "far &= (z[t] == self.z).all(-1)", "pass", IMITATION),
     Mutation("ase/imitation.py", "far |= self.far_s >= self.stray_s", "far |= self.far_s <= self.stray_s", IMITATION),
     Mutation("ase/imitation.py", "far & self.started", "far", IMITATION),

@@ -212,6 +212,7 @@ MUTATIONS = [
     Mutation("envs/clip_lessons.py", "if not library.loops[library.index(name)]", "if library.loops[library.index(name)]", CLIP_LESSONS),
     Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = not track.complete", TEACHING),
     Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = False", TEACHING),
+    Mutation("envs/demos.py", "~self.library.loops[clip_ids] & (times_s", "(times_s", RESETS),
     Mutation("envs/samcon.py", " and self.cost <= USABLE", "", SAMCON),
     Mutation("cfg/teaching.py", 'for name in info["clips"] if', "for name in sorted(tree) if", TEACHING),
     Mutation("cfg/teaching.py", "if resume or mine.is_file()", "if mine.is_file()", TEACHING),

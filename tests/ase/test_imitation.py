@@ -16,7 +16,10 @@ DT = 0.1
 
 
 class Lines:
-    """Clip k moves by k + 1 a second along the first feature; the second stays 0. Ten seconds each."""
+    """Clip k moves by k + 1 a second along the first feature; the second stays 0. Ten seconds each, then they are over."""
+
+    def over(self, clip_ids, times_s):
+        return times_s >= 10.0
 
     def at(self, clip_ids, times_s):
         return torch.stack((times_s.clamp(0.0, 10.0) * (clip_ids + 1), torch.zeros_like(times_s)), dim=-1)
@@ -76,6 +79,15 @@ def test_who_is_far_from_the_clip_for_a_second_begins_anew(anchors):
     first = int((found < FAR).nonzero()[0])
     assert found[: first + 10].diff().max() < 0
     assert found[first + 10].item() == pytest.approx(still(2), rel=1e-4)
+
+
+def test_at_its_end_a_clip_begins_anew_wherever_the_character_is(anchors):
+    """Who stays at the end has the whole reward; so has who does it all again."""
+    z, start = latents(anchors, [1, 1], 4), torch.tensor([19.9, 19.9])
+    made = imitation(anchors)
+    assert made.rewards(z, log(start, torch.full((4, 2), 20.0)))[:, 0].tolist() == pytest.approx([1.0, 1.0, 1.0, 1.0])
+    again = torch.stack((torch.full((4,), 20.0), 2.0 * DT * torch.arange(1.0, 5.0)), dim=-1)
+    assert made.rewards(z, log(torch.tensor([20.0, 0.0]), again))[1:].flatten().tolist() == pytest.approx([1.0] * 6)
 
 
 def test_the_clock_goes_on_in_the_next_rollout_and_where_it_is_saved(anchors):

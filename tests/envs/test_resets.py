@@ -155,6 +155,8 @@ def test_clips_are_looked_up_by_time_and_by_pose(character):
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)
     weights = layout.tracking_weights()
     torch.testing.assert_close(demos.nearest(clips, found, weights), inside, atol=DT / 8, rtol=0)
+    assert demos.over(clips, times).tolist() == [False, False, False, False, True]
+    assert demos.over(torch.zeros(2, dtype=torch.long), torch.tensor([1.99, 2.0])).tolist() == [False, True]
     first = demos.at(torch.zeros(9, dtype=torch.long), torch.linspace(0.2, 1.8, 9))
     mixed = first + 5 * torch.randn(first.shape, generator=torch.Generator().manual_seed(0)) * (weights == 0.001)  # what hardly counts
     assert (demos.nearest(torch.zeros(9, dtype=torch.long), mixed, weights) - torch.linspace(0.2, 1.8, 9)).abs().max() < 0.1
