@@ -11,7 +11,7 @@ from typing import Any
 
 from motions.clip import MIRROR
 
-ENTRY_KEYS = ("clip", "ground", "mirror", "range_s", "tags", "tempo", "weight")
+ENTRY_KEYS = ("clip", "ground", "loop_s", "mirror", "range_s", "tags", "tempo", "weight")
 MIN_TEMPO, MAX_TEMPO = 0.25, 4.0
 GROUP_KEYS = ("clips", "tags", "weight")
 
@@ -24,7 +24,7 @@ class Entry:
         name: in the dataset. clip: its file's name, without the ending.
         weight: as written. group: the one that it shares a weight with, or "".
         range_s: the part of the clip that is used, or None for all of it. tags: what it is. ground: shift it onto the floor.
-        tempo: how many times as fast it is played.
+        tempo: how many times as fast it is played. loop_s: joined to its own beginning over so many seconds; 0: as it is.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Entry:
     tags: tuple[str, ...] = ()
     ground: bool = False
     tempo: float = 1.0
+    loop_s: float = 0.0
 
 
 def check_keys(what: str, data: dict[Any, Any], keys: Sequence[str]) -> None:
@@ -62,6 +63,13 @@ def read_tempo(what: str, data: dict[Any, Any]) -> float:
     value = data.get("tempo", 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not MIN_TEMPO <= value <= MAX_TEMPO:
         raise ValueError(f"{what}: tempo: got {value!r}; expected a number from {MIN_TEMPO:g} to {MAX_TEMPO:g}")
+    return float(value)
+
+
+def read_loop(what: str, data: dict[Any, Any]) -> float:
+    value = data.get("loop_s", 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{what}: loop_s: got {value!r}; expected seconds, 0 or more")
     return float(value)
 
 
@@ -109,7 +117,7 @@ def read_entries(path: Path, clips: Any, group: str, tags: tuple[str, ...], mirr
             raise ValueError(f"{what}: clip: got {file!r}; expected a clip's name")
         own = tags + tuple(t for t in read_tags(what, data) if t not in tags)
         ground = read_flag(what, data, "ground", grounded)
-        entry = Entry(name, file, read_weight(what, data.get("weight", 1.0)), group, read_range(what, data), own, ground, read_tempo(what, data))
+        entry = Entry(name, file, read_weight(what, data.get("weight", 1.0)), group, read_range(what, data), own, ground, read_tempo(what, data), read_loop(what, data))
         yield entry
         if read_flag(what, data, "mirror", mirrored):
             if name.endswith(MIRROR):

@@ -4,6 +4,8 @@ Where they meet, the second clip is turned and moved on the ground to where the 
 within a while. Sources: Bollo 2018, "Inertialization: High-performance animation transitions in Gears of War" (GDC), with cubic instead of quintic polynomials; where clips meet
 best, Kovar, Gleicher and Pighin 2002, "Motion graphs".
 
+A clip can be joined to its own beginning, too (`closed`).
+
 Shapes: ``T`` frames, ``J`` joints, ``P`` bodies, ``M`` moments.
 """
 
@@ -17,7 +19,7 @@ from torch import Tensor
 from motions.clip import Clip, make_clip
 from motions.library import MotionLibrary
 from motions.rotations import heading, heading_quat, make_continuous, quat_conj, quat_exp, quat_log, quat_mul, quat_rotate, quat_rotate_inverse, yaw_quat
-from motions.skeleton import CharacterState
+from motions.skeleton import CharacterState, Skeleton
 
 STEP_S = 1 / 30  # between moments at which clips may meet, and over which velocities are taken
 LOOK_S = 0.3  # seconds by which a metre a second counts as much as a metre, where clips meet
@@ -66,10 +68,10 @@ def fade(gap: Tensor, rate: Tensor, times: Tensor, blend_s: float) -> Tensor:
     return (1 - s).square() * ((1 + 2 * s) * gap + s * blend_s * rate)
 
 
-def joined(library: MotionLibrary, join: Join, blend_s: float, duration_s: float, name: str) -> Clip:
-    """What a character does from where the clips of a join meet, for ``duration_s`` or to the end of the second one: frames `STEP_S` apart, from the pose and with the velocity of
-    the first, whose last difference to the second is gone after ``blend_s``. Where it is on the ground is as in the second."""
-    ago = torch.tensor([-STEP_S, 0.0], device=library.device)
+def joined(library: MotionLibrary, join: Join, blend_s: float, duration_s: float, name: str, step_s: float = STEP_S) -> Clip:
+    """What a character does from where the clips of a join meet, for ``duration_s`` or to the end of the second one: frames ``step_s`` apart, from the pose and with the velocity
+    of the first, whose last difference to the second is gone after ``blend_s``. Where it is on the ground is as in the second."""
+    ago = torch.tensor([-step_s, 0.0], device=library.device)
     here, there = _states(library, join.source, join.source_s + ago), _states(library, join.target, join.target_s + ago)
     turn = yaw_quat(heading(there.root_quat[1]) - heading(here.root_quat[1]))
     place = there.root_pos[1] * torch.tensor([1.0, 1.0, 0.0], device=library.device) - quat_rotate(turn, here.root_pos[1]) * torch.tensor([1.0, 1.0, 0.0], device=library.device)
@@ -78,18 +80,51 @@ def joined(library: MotionLibrary, join: Join, blend_s: float, duration_s: float
     others = torch.cat((there.root_quat.unsqueeze(1), there.joint_quat), dim=1)
     twist = quat_mul(turns, quat_conj(others))  # [2, 1 + J, 4]
     left_s = duration_s if library.loops[join.target] else min(duration_s, float(library.durations_s[join.target]) - join.target_s)
-    times = torch.arange(max(2, round(left_s / STEP_S) + 1), device=library.device) * STEP_S
+    times = torch.arange(max(2, round(left_s / step_s) + 1), device=library.device) * step_s
     after = _states(library, join.target, join.target_s + times)
-    root_pos = after.root_pos + fade(off[1], (off[1] - off[0]) / STEP_S, times, blend_s)
-    fading = quat_exp(fade(quat_log(twist[1]), quat_log(quat_mul(twist[1], quat_conj(twist[0]))) / STEP_S, times, blend_s))
+    root_pos = after.root_pos + fade(off[1], (off[1] - off[0]) / step_s, times, blend_s)
+    fading = quat_exp(fade(quat_log(twist[1]), quat_log(quat_mul(twist[1], quat_conj(twist[0]))) / step_s, times, blend_s))
     quats = make_continuous(quat_mul(fading, torch.cat((after.root_quat.unsqueeze(1), after.joint_quat), dim=1)))
     return make_clip(
         name=name,
-        fps=1 / STEP_S,
+        fps=1 / step_s,
         loop="none",
         root_pos=root_pos.double().cpu().numpy(),
         root_quat=quats[:, 0].double().cpu().numpy(),
         joint_names=library.skeleton.joint_names,
         joint_quat=quats[:, 1:].double().cpu().numpy(),
         source=f"{library.names[join.source]} and {library.names[join.target]}, joined",
+    )
+
+
+def closed(clip: Clip, skeleton: Skeleton, blend_s: float) -> Clip:
+    """A clip that does not loop, joined to its own beginning: in its last ``blend_s`` seconds it goes over into what it begins with, and then goes on behind that, over and over.
+
+    Raises:
+        ValueError: it loops already, or is shorter than twice that.
+    """
+    if clip.loop != "none":
+        raise ValueError(f"clip {clip.name}: loop_s: got {blend_s:g} for a clip that loops; expected none")
+    if not 0 < 2 * blend_s <= clip.duration_s:
+        raise ValueError(f"clip {clip.name}: loop_s: got {blend_s:g}; expected more than 0 and at most half of its {clip.duration_s:.3f} s")
+    library = MotionLibrary([clip], skeleton)
+    count = round(clip.duration_s / STEP_S)
+    step_s = clip.duration_s / count
+    blended = max(1, round(blend_s / step_s))
+    own = _states(library, 0, torch.arange(blended, count + 1) * step_s)
+    seam = joined(library, Join(0, clip.duration_s, 0, 0.0, 0.0), blended * step_s, blended * step_s, clip.name, step_s)
+    seam_pos, seam_quat, seam_joints = (torch.from_numpy(x).float() for x in (seam.root_pos, seam.root_quat, seam.joint_quat))
+    turn = yaw_quat(heading(own.root_quat[-1]) - heading(seam_quat[0])).expand(blended, 4)  # what is blended goes on from where the clip ends
+    level = torch.tensor([1.0, 1.0, 0.0])
+    seam_pos = quat_rotate(turn, seam_pos[1:] - seam_pos[0] * level) + own.root_pos[-1] * level
+    return make_clip(
+        name=clip.name,
+        fps=1 / step_s,
+        loop="wrap",
+        root_pos=torch.cat((own.root_pos, seam_pos)).double().numpy(),
+        root_quat=torch.cat((own.root_quat, quat_mul(turn, seam_quat[1:]))).double().numpy(),
+        joint_names=skeleton.joint_names,
+        joint_quat=torch.cat((own.joint_quat, seam_joints[1:])).double().numpy(),
+        source=clip.source,
+        license=clip.license,
     )

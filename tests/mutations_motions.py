@@ -144,8 +144,12 @@ MUTATIONS = [
     Mutation("motions/joins.py", "heading(there.root_quat[1]) - heading(here.root_quat[1])", "heading(here.root_quat[1]) - heading(there.root_quat[1])", JOINS),
     Mutation("motions/joins.py", "after.root_pos + fade", "after.root_pos - fade", JOINS),
     Mutation("motions/joins.py", "quat_conj(twist[0])", "twist[0]", JOINS),
-    Mutation("motions/joins.py", "(off[1] - off[0]) / STEP_S", "(off[0] - off[1]) / STEP_S", JOINS),
+    Mutation("motions/joins.py", "(off[1] - off[0]) / step_s", "(off[0] - off[1]) / step_s", JOINS),
     Mutation("motions/joins.py", "join.target_s + times", "join.target_s - times", JOINS),
+    Mutation("motions/joins.py", "heading(own.root_quat[-1]) - heading(seam_quat[0])", "heading(seam_quat[0]) - heading(own.root_quat[-1])", JOINS),
+    Mutation("motions/joins.py", "seam_pos[1:] - seam_pos[0] * level", "seam_pos[1:]", JOINS),
+    Mutation("motions/joins.py", "torch.arange(blended, count + 1)", "torch.arange(count + 1)", JOINS),
+    Mutation("motions/dataset.py", "if entry.loop_s else clip", "if False else clip", "tests/motions/test_dataset.py"),
     Mutation("cfg/measures.py", "HIGH: lambda v: -v", "HIGH: lambda v: v", COMPARE),
     Mutation("cfg/figures.py", "table.sum(1, keepdims=True)", "table.sum(0, keepdims=True)", PAGE),
 ]

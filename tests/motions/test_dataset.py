@@ -74,13 +74,15 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
         ("clips: {walk: 1}\nground: 1", "ground: got 1; expected true or false"),
         ("clips: {walk: 1}\nmirror: both", "mirror: got 'both'; expected true or false"),
         ("clips: {walk: 1, walk_mirror: 1}\nmirror: true", "clip walk_mirror: listed beside `mirror: true`; expected only the clips themselves"),
-        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, mirror, range_s, tags, tempo, weight"),
+        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, loop_s, mirror, range_s, tags, tempo, weight"),
         ("clips: {walk: {weight: -1}}", "clip walk: weight: got -1; expected a number >= 0"),
         ("clips: {walk: {clip: 3}}", "clip walk: clip: got 3; expected a clip's name"),
         ("clips: {walk: {mirror: 1}}", "clip walk: mirror: got 1; expected true or false"),
         ("clips: {walk: {tags: slow}}", "clip walk: tags: got 'slow'; expected a list of words"),
         ("clips: {walk: {range_s: [1, 1]}}", "clip walk: range_s: got [1, 1]; expected [start, end] in seconds, 0 <= start < end"),
         ("clips: {walk: {tempo: 5}}", "clip walk: tempo: got 5; expected a number from 0.25 to 4"),
+        ("clips: {walk: {loop_s: -1}}", "clip walk: loop_s: got -1; expected seconds, 0 or more"),
+        ("clips: {walk: {loop_s: true}}", "clip walk: loop_s: got True; expected seconds, 0 or more"),
         ("clips: {walk: {tempo: true}}", "clip walk: tempo: got True; expected a number from 0.25 to 4"),
         ("clips: {walk: {range_s: 3}}", "clip walk: range_s: got 3; expected [start, end] in seconds, 0 <= start < end"),
         ("clips: {walk: {mirror: true}, walk_mirror: 1}", "clip walk_mirror: got it 2 times, mirror images counted; expected each name once"),
@@ -234,3 +236,14 @@ def test_a_clip_can_be_played_faster(tmp_path, clips_dir, skeleton):
     torch.testing.assert_close(quick.root_pos, slow.root_pos, atol=1e-5, rtol=0)
     torch.testing.assert_close(quick.root_lin_vel, 1.5 * slow.root_lin_vel, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(quick.root_ang_vel, 1.5 * slow.root_ang_vel, atol=1e-3, rtol=1e-3)
+
+
+def test_a_clip_can_be_joined_to_its_own_beginning(tmp_path, clips_dir, skeleton):
+    path = write(tmp_path, "mirror: true\nclips: {part: {clip: long, range_s: [0.0, 2.0], loop_s: 0.5}, once: {clip: long, range_s: [0.0, 2.0]}}")
+    library = build_library(load_dataset(path, tmp_path), clips_dir, skeleton)
+    assert dict(zip(library.names, library.loops.tolist(), strict=True)) == {"part": True, "part_mirror": True, "once": False, "once_mirror": False}
+    assert library.durations_s.tolist() == pytest.approx([2.0] * 4)
+    here, there = (library.state_at(torch.tensor([k, k + 1]), torch.full((2,), t)) for k, t in ((0, 0.5), (2, 1.0)))
+    torch.testing.assert_close(here.body_pos_w, there.body_pos_w, atol=1e-4, rtol=0)  # it begins after what its end goes over into
+    with pytest.raises(ValueError, match=r"loop_s: got 0.5 for a clip that loops; expected none"):
+        build_library(load_dataset(write(tmp_path, "clips: {short: {loop_s: 0.5}}"), tmp_path), clips_dir, skeleton)

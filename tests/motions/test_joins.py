@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from motions.joins import STEP_S, Join, fade, joined, meet
+from motions.joins import STEP_S, Join, closed, fade, joined, meet
 from motions.library import MotionLibrary
 from motions.rotations import quat_mul, quat_rotate, yaw_quat
 from motions.synthetic import constant_spin, constant_velocity, sine_gait
@@ -112,6 +112,38 @@ def test_what_turns_goes_on_turning_at_first(skeleton):
     assert start.joint_vel[0, column].tolist() == pytest.approx([-1.5], abs=1.5)
     assert float(start.joint_vel[0, column]) < -0.5
     assert float(end.root_ang_vel.norm()) < 1e-3
+
+
+def test_a_clip_joined_to_its_own_beginning_goes_on_for_ever(skeleton):
+    """A gait of one and a half cycles, which ends half a cycle from where it begins, walking and turning: every pose of the loop's first part is the clip's, and nothing jumps."""
+    clip = elsewhere(sine_gait(skeleton, speed_mps=1.2, duration_s=1.5, loop="none"), 0.7, (1.0, 2.0, 0.0), "gait")
+    loop = closed(clip, skeleton, 0.4)
+    assert (loop.loop, loop.name, loop.license) == ("wrap", "gait", clip.license)
+    assert loop.duration_s == pytest.approx(1.5)
+    whole, own = MotionLibrary([loop], skeleton), MotionLibrary([clip], skeleton)
+    torch.testing.assert_close(at(whole, [0.0, 0.5, 1.1]).body_pos_w, at(own, [0.4, 0.9, 1.5]).body_pos_w, atol=1e-4, rtol=0)
+    first, last = at(whole, [0.0]), at(whole, [1.5])
+    torch.testing.assert_close(last.joint_quat, first.joint_quat, atol=1e-5, rtol=0)
+    torch.testing.assert_close(last.root_pos[:, 2], first.root_pos[:, 2], atol=1e-5, rtol=0)
+    times = torch.arange(0.0, 4.5, STEP_S)
+    places = at(whole, times).body_pos_w
+    steps = (places[1:] - places[:-1]).norm(dim=-1)
+    assert steps.max() < 1.8 * (at(own, [0.5 + STEP_S]).body_pos_w - at(own, [0.5]).body_pos_w).norm(dim=-1).max()
+    ahead = (at(whole, [4.5]).root_pos - first.root_pos)[0]
+    assert float(ahead.norm()) == pytest.approx(3 * 1.5 * 1.2, rel=0.05)
+    assert float(torch.atan2(ahead[1], ahead[0])) == pytest.approx(0.7, abs=1e-3)  # the way it walks
+
+
+@pytest.mark.parametrize(
+    ("loop", "blend_s", "message"),
+    [
+        ("wrap", 0.3, r"clip sine_gait: loop_s: got 0.3 for a clip that loops; expected none"),
+        ("none", 0.6, r"clip sine_gait: loop_s: got 0.6; expected more than 0 and at most half of its 1.000 s"),
+    ],
+)
+def test_what_cannot_be_joined_to_itself_is_named(skeleton, loop, blend_s, message):
+    with pytest.raises(ValueError, match=message):
+        closed(sine_gait(skeleton, duration_s=1.0, loop=loop), skeleton, blend_s)
 
 
 def test_a_join_lasts_to_the_end_of_a_clip_that_does_not_loop_and_beyond_one_that_does(pair, skeleton):
