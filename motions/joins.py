@@ -72,12 +72,17 @@ def joined(library: MotionLibrary, join: Join, blend_s: float, duration_s: float
     """What a character does from where the clips of a join meet, for ``duration_s`` or to the end of the second one: frames ``step_s`` apart, from the pose and with the velocity
     of the first, whose last difference to the second is gone after ``blend_s``. Where it is on the ground is as in the second."""
     ago = torch.tensor([-step_s, 0.0], device=library.device)
-    here, there = _states(library, join.source, join.source_s + ago), _states(library, join.target, join.target_s + ago)
-    turn = yaw_quat(heading(there.root_quat[1]) - heading(here.root_quat[1]))
-    place = there.root_pos[1] * torch.tensor([1.0, 1.0, 0.0], device=library.device) - quat_rotate(turn, here.root_pos[1]) * torch.tensor([1.0, 1.0, 0.0], device=library.device)
-    off = quat_rotate(turn.expand(2, 4), here.root_pos) + place - there.root_pos  # [2, 3]: a step before they meet, and where they do
+    begins = join.target_s < step_s and not bool(library.loops[join.target])  # nothing is known of before: how fast it is shows in the step after
+    here, there = _states(library, join.source, join.source_s + ago), _states(library, join.target, join.target_s + (ago + step_s if begins else ago))
+    there_pos, others = there.root_pos, torch.cat((there.root_quat.unsqueeze(1), there.joint_quat), dim=1)
+    if begins:
+        there_pos = torch.stack((2 * there_pos[0] - there_pos[1], there_pos[0]))
+        others = torch.stack((quat_mul(quat_mul(others[0], quat_conj(others[1])), others[0]), others[0]))
+    turn = yaw_quat(heading(others[1, 0]) - heading(here.root_quat[1]))
+    level = torch.tensor([1.0, 1.0, 0.0], device=library.device)
+    place = there_pos[1] * level - quat_rotate(turn, here.root_pos[1]) * level
+    off = quat_rotate(turn.expand(2, 4), here.root_pos) + place - there_pos  # [2, 3]: a step before they meet, and where they do
     turns = torch.cat((quat_mul(turn.expand(2, 4), here.root_quat).unsqueeze(1), here.joint_quat), dim=1)
-    others = torch.cat((there.root_quat.unsqueeze(1), there.joint_quat), dim=1)
     twist = quat_mul(turns, quat_conj(others))  # [2, 1 + J, 4]
     left_s = duration_s if library.loops[join.target] else min(duration_s, float(library.durations_s[join.target]) - join.target_s)
     times = torch.arange(max(2, round(left_s / step_s) + 1), device=library.device) * step_s

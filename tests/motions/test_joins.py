@@ -10,7 +10,7 @@ import torch
 from motions.joins import STEP_S, Join, closed, fade, joined, meet
 from motions.library import MotionLibrary
 from motions.rotations import quat_mul, quat_rotate, yaw_quat
-from motions.synthetic import constant_spin, constant_velocity, sine_gait
+from motions.synthetic import circle, constant_spin, constant_velocity, sine_gait
 
 CPU = torch.float64
 
@@ -132,6 +132,13 @@ def test_a_clip_joined_to_its_own_beginning_goes_on_for_ever(skeleton):
     ahead = (at(whole, [4.5]).root_pos - first.root_pos)[0]
     assert float(ahead.norm()) == pytest.approx(3 * 1.5 * 1.2, rel=0.05)
     assert float(torch.atan2(ahead[1], ahead[0])) == pytest.approx(0.7, abs=1e-3)  # the way it walks
+
+
+def test_a_turn_joined_to_its_own_beginning_goes_on_turning(skeleton):
+    whole = MotionLibrary([closed(circle(skeleton, yaw_rate=0.9, duration_s=2.0, loop="none"), skeleton, 0.5)], skeleton)
+    state = at(whole, torch.arange(0.05, 3.9, STEP_S))
+    torch.testing.assert_close(state.root_ang_vel[:, 2], torch.full((len(state.root_pos),), 0.9), atol=1e-2, rtol=0)
+    torch.testing.assert_close(state.root_lin_vel.norm(dim=-1), torch.ones(len(state.root_pos)), atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize(
