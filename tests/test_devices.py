@@ -9,9 +9,11 @@ import run
 from tests.commands import TRACKED
 from tests.fake_gpu import GPU, FakeGpu, Generator, on_gpu, pretend
 
+IMITATING = ("--train.imitation-weight", "0.5", "--train.imitation-stray-s", "0.5", "--train.latents.clip-share", "0.5", "--train.style.conditional")
 COMMANDS = {
     "pretrain": ("pretrain", "tiny", "--device", "cuda"),
     "pretrain, tracked": ("pretrain", "tiny", "--device", "cuda", *TRACKED),
+    "pretrain, joins": ("pretrain", "tiny", "--device", "cuda", *TRACKED, "--train.clone.joins", "1", "--dataset", "two.yaml", *IMITATING),
     "task": ("train-task", "heading", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
     "strike": ("train-task", "strike", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
 }
@@ -48,7 +50,9 @@ def test_the_fake_refuses_what_a_gpu_refuses():
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", COMMANDS)
-def test_nothing_mixes_devices(name, trained, clips_dir, tmp_path):
+def test_nothing_mixes_devices(name, trained, clips_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.yaml").write_text("clips: {walk: 1, part: {clip: walk, range_s: [0.0, 1.0], loop_s: 0.3}, once: {clip: walk, range_s: [0.0, 1.0]}}")
     args = COMMANDS[name] + (() if name.startswith("pretrain") else ("--skills", str(trained)))
     assert run.main([*args, "--out", str(tmp_path / "run"), "--clips-dir", str(clips_dir)]) == 0
 
