@@ -69,6 +69,7 @@ def locomotion() -> RunConfig:
         train=PretrainConfig(
             max_samples=17_000_000,
             max_minutes=55.0,
+            imitation_weight=0.7,
             clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=6_000_000),
             latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=1_500_000, lost_below=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
@@ -79,7 +80,7 @@ def locomotion() -> RunConfig:
                 conditional=True,
                 judge_noise_free=True,
                 travel_share=0.4,
-                style_weight=0.7,
+                style_weight=0.5,
                 skill_weight=0.8,
                 skill_weight_first=0.3,
                 skill_ramp_samples=3_000_000,
@@ -94,9 +95,9 @@ def agile() -> RunConfig:
     base = locomotion()
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, policy_lr=1e-4)
-    style = replace(base.train.style, skill_weight=0.6, skill_ramp_samples=0)
+    style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_ramp_samples=0)
     clone = CloneConfig(rehearse_weight=0.1, rehearse_samples=5_000_000)
-    train = replace(base.train, max_samples=15_000_000, clone=clone, latents=latents, ppo=ppo, style=style)
+    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, clone=clone, latents=latents, ppo=ppo, style=style)
     return replace(base, preset="agile", dataset="agile", env=replace(base.env, assist=AssistConfig()), train=train)  # trained skills stand without being held
 
 
@@ -121,14 +122,14 @@ def full() -> RunConfig:
     start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
     clone = CloneConfig(tracked=True, steps=3000, lr=5e-4, obs_noise=0.08, rehearse_weight=0.1, rehearse_samples=15_000_000)
-    style = replace(base.train.style, skill_weight=0.6, skill_weight_first=0.3, skill_ramp_samples=15_000_000)
+    style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_weight_first=0.3, skill_ramp_samples=15_000_000)
     ppo = replace(base.train.ppo, policy_lr=8e-5)
     return replace(
         base,
         preset="full",
         dataset="full",
         env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(), start=start),
-        train=replace(base.train, max_samples=40_000_000, max_minutes=0.0, clone=clone, latents=latents, ppo=ppo, style=style),
+        train=replace(base.train, max_samples=40_000_000, max_minutes=0.0, imitation_weight=0.0, clone=clone, latents=latents, ppo=ppo, style=style),
     )
 
 
