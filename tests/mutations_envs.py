@@ -213,6 +213,7 @@ MUTATIONS = [
     Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = not track.complete", TEACHING),
     Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = False", TEACHING),
     Mutation("envs/demos.py", "~self.library.loops[clip_ids] & (times_s", "(times_s", RESETS),
+    Mutation("envs/samcon.py", "max_passes=-(-self.max_passes // 3)", "max_passes=self.max_passes", SAMCON),
     Mutation("envs/samcon.py", " and self.cost <= USABLE", "", SAMCON),
     Mutation("cfg/teaching.py", 'for name in info["clips"] if', "for name in sorted(tree) if", TEACHING),
     Mutation("cfg/teaching.py", "if resume or mine.is_file()", "if mine.is_file()", TEACHING),

@@ -165,3 +165,9 @@ def test_settings_that_say_nothing_are_refused(settings, said):
     with pytest.raises(ValueError, match=r"^clone") as caught:
         CloneConfig(**settings)
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(("joins", "tracked"), [(-1, True), (2, False)])
+def test_joins_that_cannot_be_are_named(joins, tracked):
+    with pytest.raises(ValueError, match=rf"clone: joins: got {joins} with tracked {tracked}; expected at least 0, and tracked with any"):
+        CloneConfig(joins=joins, tracked=tracked)

@@ -262,3 +262,11 @@ def test_a_clip_and_its_mirror_image_are_both_followed_by_a_character_that_is_no
 def test_settings_that_cannot_be_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         SamconConfig(**wrong)
+
+
+def test_what_is_short_and_many_gets_a_third_of_the_effort():
+    brief = SamconConfig(max_passes=24, enough=3, shown=4, starts=10).brief()
+    assert (brief.max_passes, brief.enough, brief.shown, brief.starts) == (8, 1, 2, 4)
+    assert brief.trials == SamconConfig().trials
+    least = SamconConfig(max_passes=1, enough=1, shown=1, starts=0).brief()
+    assert (least.max_passes, least.enough, least.shown, least.starts) == (1, 1, 1, 0)
