@@ -92,5 +92,5 @@ def clip_motions(library: MotionLibrary, dt: float) -> list[CharacterState]:
         if bool(library.loops[k]):
             duration = max(duration, CLIP_S)
         times = dt * torch.arange(int(duration / dt) + 1, device=library.device)
-        motions.append(library.state_at(torch.full((len(times),), k, device=library.device), times))
+        motions.append(library.along(k, times))
     return motions

@@ -208,11 +208,7 @@ class Samcon:
 
     def clip_path(self, clip: int, steps: int) -> Tensor:
         """Where the clip itself has the character in its first control steps, ``[steps, nq]``."""
-        return self._codec.encode(self._states(clip, self.dt * torch.arange(steps, device=self.library.device)))[0]
-
-    def _states(self, clip: int, times: Tensor) -> CharacterState:
-        """The clip at ``times [T]``."""
-        return self.library.state_at(torch.full_like(times, clip, dtype=torch.long), times)
+        return self._codec.encode(self.library.along(clip, self.dt * torch.arange(steps, device=self.library.device)))[0]
 
     def track(self, clip: int, learn: bool = True) -> Track:
         """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then, to ``learn`` from it, in passes with noise."""
@@ -270,7 +266,7 @@ class Samcon:
     def _own(self, clip: int) -> Tube:
         """A clip's own states and actions, where nobody can follow it for a single window."""
         times = torch.arange(self.config.window_steps * self.windows(clip), device=self.library.device) * self.dt
-        return Tube(*self._codec.encode(self._states(clip, times)), self._clip_actions(clip, times))
+        return Tube(*self._codec.encode(self.library.along(clip, times)), self._clip_actions(clip, times))
 
     def _clip_actions(self, clip: int, times: Tensor) -> Tensor:
         """The clip's own actions ``[T, A]`` at ``times [T]``."""
@@ -285,7 +281,7 @@ class Samcon:
         config, physics, device = self.config, self.physics, self.library.device
         trials, steps, count = config.trials, config.window_steps, len(targets.mean)
         times = start_s + torch.arange(count * steps + 1, device=device) * self.dt
-        clip_states, given = self._states(clip, times), self._clip_actions(clip, times[:-1])
+        clip_states, given = self.library.along(clip, times), self._clip_actions(clip, times[:-1])
         qpos, qvel = self._codec.encode(clip_states[:1])
         physics.set_state(torch.arange(trials, device=device), qpos.expand(trials, -1).contiguous(), qvel.expand(trials, -1).contiguous())
         before, total = clip_states.body_pos_w[:1].expand(trials, -1, -1), torch.zeros(trials, device=device)

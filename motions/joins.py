@@ -54,12 +54,8 @@ def _shape(library: MotionLibrary, clip: int, times: Tensor) -> Tensor:
         below = frame.root_pos * torch.tensor([1.0, 1.0, 0.0], device=times.device)
         return quat_rotate_inverse(heading_quat(frame.root_quat).unsqueeze(1), at.body_pos_w - below.unsqueeze(1))
 
-    now, before = (_states(library, clip, times - ago) for ago in (0.0, STEP_S))
+    now, before = (library.along(clip, times - ago) for ago in (0.0, STEP_S))
     return torch.cat((places(now, now), (places(now, now) - places(before, now)) * (LOOK_S / STEP_S)), dim=-1)
-
-
-def _states(library: MotionLibrary, clip: int, times: Tensor) -> CharacterState:
-    return library.state_at(torch.full_like(times, clip, dtype=torch.long), times)
 
 
 def fade(gap: Tensor, rate: Tensor, times: Tensor, blend_s: float) -> Tensor:
@@ -73,20 +69,20 @@ def joined(library: MotionLibrary, join: Join, blend_s: float, duration_s: float
     of the first, whose last difference to the second is gone after ``blend_s``. Where it is on the ground is as in the second."""
     ago = torch.tensor([-step_s, 0.0], device=library.device)
     begins = join.target_s < step_s and not bool(library.loops[join.target])  # nothing is known of before: how fast it is shows in the step after
-    here, there = _states(library, join.source, join.source_s + ago), _states(library, join.target, join.target_s + (ago + step_s if begins else ago))
+    here, there = library.along(join.source, join.source_s + ago), library.along(join.target, join.target_s + (ago + step_s if begins else ago))
     there_pos, others = there.root_pos, torch.cat((there.root_quat.unsqueeze(1), there.joint_quat), dim=1)
     if begins:
         there_pos = torch.stack((2 * there_pos[0] - there_pos[1], there_pos[0]))
         others = torch.stack((quat_mul(quat_mul(others[0], quat_conj(others[1])), others[0]), others[0]))
     turn = yaw_quat(heading(others[1, 0]) - heading(here.root_quat[1]))
     level = torch.tensor([1.0, 1.0, 0.0], device=library.device)
-    place = there_pos[1] * level - quat_rotate(turn, here.root_pos[1]) * level
+    place = (there_pos[1] - quat_rotate(turn, here.root_pos[1])) * level
     off = quat_rotate(turn.expand(2, 4), here.root_pos) + place - there_pos  # [2, 3]: a step before they meet, and where they do
     turns = torch.cat((quat_mul(turn.expand(2, 4), here.root_quat).unsqueeze(1), here.joint_quat), dim=1)
     twist = quat_mul(turns, quat_conj(others))  # [2, 1 + J, 4]
     left_s = duration_s if library.loops[join.target] else min(duration_s, float(library.durations_s[join.target]) - join.target_s)
     times = torch.arange(max(2, round(left_s / step_s) + 1), device=library.device) * step_s
-    after = _states(library, join.target, join.target_s + times)
+    after = library.along(join.target, join.target_s + times)
     root_pos = after.root_pos + fade(off[1], (off[1] - off[0]) / step_s, times, blend_s)
     fading = quat_exp(fade(quat_log(twist[1]), quat_log(quat_mul(twist[1], quat_conj(twist[0]))) / step_s, times, blend_s))
     quats = make_continuous(quat_mul(fading, torch.cat((after.root_quat.unsqueeze(1), after.joint_quat), dim=1)))
@@ -116,7 +112,7 @@ def closed(clip: Clip, skeleton: Skeleton, blend_s: float) -> Clip:
     count = round(clip.duration_s / STEP_S)
     step_s = clip.duration_s / count
     blended = max(1, round(blend_s / step_s))
-    own = _states(library, 0, torch.arange(blended, count + 1) * step_s)
+    own = library.along(0, torch.arange(blended, count + 1) * step_s)
     seam = joined(library, Join(0, clip.duration_s, 0, 0.0, 0.0), blended * step_s, blended * step_s, clip.name, step_s)
     seam_pos, seam_quat, seam_joints = (torch.from_numpy(x).float() for x in (seam.root_pos, seam.root_quat, seam.joint_quat))
     turn = yaw_quat(heading(own.root_quat[-1]) - heading(seam_quat[0])).expand(blended, 4)  # what is blended goes on from where the clip ends

@@ -78,7 +78,7 @@ class MotionLibrary:
     def mean_speed(self, clip_id: int) -> float:
         """Distance over the ground from a clip's first frame to its last, by its duration, m/s: what a person would call its speed if it goes straight."""
         ends = torch.stack((torch.zeros_like(self.durations_s[clip_id]), self.durations_s[clip_id]))
-        pos = self.state_at(torch.full((2,), clip_id, device=self.device), ends).root_pos[:, :2]
+        pos = self.along(clip_id, ends).root_pos[:, :2]
         return float((pos[1] - pos[0]).norm() / self.durations_s[clip_id])
 
     def require_window(self, window_s: float) -> None:
@@ -136,6 +136,10 @@ class MotionLibrary:
             root_pos, root_quat, lin_vel, ang_vel = self._displace(clip_ids, cycles, root_pos, root_quat, lin_vel, ang_vel)
         state = self.skeleton.state(root_pos, root_quat, lin_vel, ang_vel, joint_quat, joint_vel)
         return state.reshape(*lead)
+
+    def along(self, clip_id: int, times_s: Tensor) -> CharacterState:
+        """One clip's states at ``times_s [...]`` (see `state_at`)."""
+        return self.state_at(torch.full_like(times_s, clip_id, dtype=torch.long), times_s)
 
     def _displace(self, clip_ids: Tensor, cycles: Tensor, root_pos: Tensor, root_quat: Tensor, lin_vel: Tensor, ang_vel: Tensor) -> tuple[Tensor, ...]:
         """Moves poses by ``cycles [B]`` repetitions of the planar transform that carries a clip's first frame to its last."""
