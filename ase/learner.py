@@ -12,6 +12,7 @@ from torch import Tensor
 from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
 from ase.cloning import CloneConfig
+from ase.coaching import CoachConfig
 from ase.distributed import copy_from_first
 from ase.imitation import FAR_S, ClipFrames, Imitation
 from ase.latents import LatentConfig, sample_latents
@@ -34,6 +35,7 @@ class PretrainConfig:
         imitation_stray_s: an episode that began on a clip, with a latent of it, ends as a failure when it has been far from the clip for so many seconds; 0: never.
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
+        coach: how it is coached along the clips after that, before training.
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
 
@@ -47,6 +49,7 @@ class PretrainConfig:
     bf16: str = "auto"
     symmetric: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
+    coach: CoachConfig = field(default_factory=CoachConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)

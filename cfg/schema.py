@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ase.learner import PretrainConfig
 from ase.task_train import TaskTrainConfig
 from envs.engines import DEVICES, ENGINES
+from envs.guided import GuideConfig
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
 from envs.samcon import SamconConfig
@@ -31,7 +32,8 @@ class RunConfig:
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         physics: engine: ``cpu`` (batched MuJoCo), ``warp`` (MuJoCo Warp), or ``auto``: warp on a GPU, else cpu.
         num_threads: CPU threads of torch; 0 shares the cores among this machine's processes. (Physics has its own: ``env.num_threads``.)
-        env: environment. train: learning. samcon: how clips are followed in simulation (with ``train.clone.tracked``).
+        env: environment. train: learning. samcon: how clips are followed in simulation (with ``train.clone.tracked`` or
+            ``train.coach.rounds``). guide: how characters follow them while they are coached.
     """
 
     preset: str = ""
@@ -44,6 +46,7 @@ class RunConfig:
     env: EnvConfig = field(default_factory=EnvConfig)
     train: PretrainConfig = field(default_factory=PretrainConfig)
     samcon: SamconConfig = field(default_factory=SamconConfig)
+    guide: GuideConfig = field(default_factory=GuideConfig)
 
     def __post_init__(self) -> None:
         require("device", self.device, DEVICES)

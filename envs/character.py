@@ -102,6 +102,12 @@ class Character:
         return self.mass_kg * -float(self.model.opt.gravity[2])
 
     @cached_property
+    def mass_shares(self) -> Tensor:
+        """Share of the whole that each body of the skeleton weighs, ``[P]``."""
+        mass = torch.tensor(self.model.body_mass[self.root_id :][: len(self.skeleton.body_names)], dtype=torch.float32)
+        return mass / mass.sum()
+
+    @cached_property
     def chest_id(self) -> int:
         """Index, among the model's bodies, of the child of the root that carries most: the trunk's next part, with head and arms."""
         children = [body for body in range(self.model.nbody) if self.model.body_parentid[body] == self.root_id]

@@ -90,7 +90,11 @@ class Tube:
 
     def none(self) -> Tube:
         """No state at all."""
-        return Tube(self.qpos[:0], self.qvel[:0], self.action[:0]).compact()
+        return self.rows(slice(0)).compact()
+
+    def rows(self, ids: Tensor | slice) -> Tube:
+        """Some of the moments, in the order of ``ids``."""
+        return Tube(self.qpos[ids], self.qvel[ids], self.action[ids])
 
     @staticmethod
     def cat(parts: list[Tube]) -> Tube:
@@ -116,14 +120,14 @@ class Pass:
     Attributes:
         reached: ``R`` windows until nobody was near the clip any more. cost: mean over these of the survivors' median cost.
         found: mean and deviation ``[R, A]`` of what those did whose descendants survived. tube: those, in each control step.
-        path: ``[R * W, nq]`` the way of the trial that was best in the end, from the first control step on.
+        path: ``[R * W]`` the way of the trial that was best in the end, from the first control step on.
     """
 
     reached: int
     cost: float
     found: Targets
     tube: Tube
-    path: Tensor
+    path: Tube
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class Track:
     """How well a clip could be followed.
 
     Attributes:
-        reached_s, length_s, passes: for ``reached_s`` of ``length_s`` seconds, in so many passes. cost: the best one's (see `tracking_cost`), and its ``path [T, nq]``.
+        reached_s, length_s, passes: for ``reached_s`` of ``length_s`` seconds, in so many passes. cost: the best one's (see `tracking_cost`), and its ``path [T]``.
         tube: what is learned from.
     """
 
@@ -139,7 +143,7 @@ class Track:
     length_s: float
     passes: int
     cost: float
-    path: Tensor
+    path: Tube
     tube: Tube
 
     @property
@@ -197,8 +201,7 @@ class Samcon:
         self._codec, self._given = StateCodec(character.skeleton), clip_actions(character, library, control_dt)
         device = library.device
         self._offset, self._scale = character.action_offset.to(device), character.action_scale.to(device)
-        mass = torch.tensor(character.model.body_mass[character.root_id :][: len(character.skeleton.body_names)], dtype=torch.float32, device=device)
-        self._mass, self._feet = mass / mass.sum(), character.foot_bodies.to(device)
+        self._mass, self._feet = character.mass_shares.to(device), character.foot_bodies.to(device)
         self._window_s = config.window_steps * control_dt
 
     def windows(self, clip: int, start_s: float = 0.0) -> int:
@@ -206,9 +209,9 @@ class Samcon:
         length = float(self.library.durations_s[clip]) + BEYOND_S * bool(self.library.loops[clip])
         return max(1, int((length - start_s) / self._window_s + 1e-3))
 
-    def clip_path(self, clip: int, steps: int) -> Tensor:
-        """Where the clip itself has the character in its first control steps, ``[steps, nq]``."""
-        return self._codec.encode(self.library.along(clip, self.dt * torch.arange(steps, device=self.library.device)))[0]
+    def clip_path(self, clip: int, steps: int) -> tuple[Tensor, Tensor]:
+        """Where the clip itself has the character in its first control steps: ``qpos [steps, nq]`` and ``qvel [steps, nv]``."""
+        return self._codec.encode(self.library.along(clip, self.dt * torch.arange(steps, device=self.library.device)))
 
     def track(self, clip: int, learn: bool = True) -> Track:
         """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then, to ``learn`` from it, in passes with noise."""
@@ -261,7 +264,7 @@ class Samcon:
         """The tube of a pass, but for the last two windows before nobody was near the clip, which lead nowhere."""
         windows = made.reached if made.reached == count else max(0, made.reached - 2)
         end = windows * self.config.window_steps * self.config.kept
-        return Tube(made.tube.qpos[:end], made.tube.qvel[:end], made.tube.action[:end])
+        return made.tube.rows(slice(end))
 
     def _own(self, clip: int) -> Tube:
         """A clip's own states and actions, where nobody can follow it for a single window."""
@@ -324,13 +327,13 @@ class Samcon:
             ids = ancestors(parents, k, self.config.survivors)
             mean[k], deviation[k] = tried[k][ids].mean(0), tried[k][ids].std(0, correction=0)
             some = ids[torch.randperm(len(ids), generator=self.generator, device=ids.device)[: self.config.kept]]
-            tubes += [Tube(one.qpos[some], one.qvel[some], one.action[some]) for one in seen[k * steps : (k + 1) * steps]]
-        path = [seen[0].qpos[:0]]
+            tubes += [one.rows(some) for one in seen[k * steps : (k + 1) * steps]]
+        path: list[Tube] = []
         if costs:
             one = parents[-1][:1]
             for k in reversed(range(len(costs))):
-                path += [state.qpos[one] for state in reversed(seen[k * steps : (k + 1) * steps])]
+                path += [state.rows(one) for state in reversed(seen[k * steps : (k + 1) * steps])]
                 one = parents[k - 1][one] if k else one
-        none = Tube(seen[0].qpos[:0], seen[0].qvel[:0], seen[0].action[:0])
+        none = seen[0].rows(slice(0))
         cost = sum(costs) / len(costs) if costs else float("inf")
-        return Pass(len(costs), cost, Targets(mean, deviation), Tube.cat([none, *tubes]), torch.cat(path).flip(0))
+        return Pass(len(costs), cost, Targets(mean, deviation), Tube.cat([none, *tubes]), Tube.cat([none, *reversed(path)]))

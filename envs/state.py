@@ -25,7 +25,7 @@ class StateCodec:
         self.num_qpos = column
         self._columns = {torch.device("cpu"): (torch.tensor(ball_columns, dtype=torch.long), torch.tensor(hinge_columns, dtype=torch.long))}
 
-    def _columns_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def columns_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Columns of ``qpos`` of the ball joints ``[balls, 4]`` and of the hinges ``[hinges]``."""
         if device not in self._columns:
             balls, hinges = self._columns[torch.device("cpu")]
@@ -37,7 +37,7 @@ class StateCodec:
         lead = qpos.shape[:-1]
         q, v = qpos.reshape(-1, qpos.shape[-1]).t().contiguous(), qvel.reshape(-1, qvel.shape[-1]).t().contiguous()  # batch innermost: see motions.rotations
         joint_quat = q.new_empty(4, len(self.skeleton.joints), q.shape[1])
-        joints, (balls, hinges) = self.skeleton.joint_index(q), self._columns_on(q.device)
+        joints, (balls, hinges) = self.skeleton.joint_index(q), self.columns_on(q.device)
         joint_quat[:, joints.balls] = q[balls].movedim(1, 0)
         joint_quat[:, joints.hinges] = axis_angle_quat(joints.axes.unsqueeze(1), q[hinges]).permute(2, 0, 1)
         root_quat = q[3:7].t()
@@ -55,7 +55,7 @@ class StateCodec:
         """A state as MuJoCo's ``qpos [..., nq]`` and ``qvel [..., nv]``; the inverse of `decode`."""
         qpos = state.root_pos.new_empty(*state.root_pos.shape[:-1], self.num_qpos)
         qpos[..., :3], qpos[..., 3:7] = state.root_pos, state.root_quat
-        joints, (balls, hinges) = self.skeleton.joint_index(qpos), self._columns_on(qpos.device)
+        joints, (balls, hinges) = self.skeleton.joint_index(qpos), self.columns_on(qpos.device)
         qpos[..., balls] = state.joint_quat[..., joints.balls, :]
         qpos[..., hinges] = twist_angle(state.joint_quat[..., joints.hinges, :], joints.axes)
         ang_vel = quat_rotate_inverse(state.root_quat, state.root_ang_vel)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import run
-from tests.commands import TRACKED
+from tests.commands import COACHED, TRACKED
 from tests.fake_gpu import GPU, FakeGpu, Generator, on_gpu, pretend
 
 IMITATING = ("--train.imitation-weight", "0.5", "--train.imitation-stray-s", "0.5", "--train.latents.clip-share", "0.5", "--train.style.conditional")
@@ -14,6 +14,7 @@ COMMANDS = {
     "pretrain": ("pretrain", "tiny", "--device", "cuda"),
     "pretrain, tracked": ("pretrain", "tiny", "--device", "cuda", *TRACKED),
     "pretrain, joins": ("pretrain", "tiny", "--device", "cuda", *TRACKED, "--train.clone.joins", "1", "--dataset", "two.yaml", *IMITATING),
+    "pretrain, coached": ("pretrain", "tiny", "--device", "cuda", *COACHED),
     "task": ("train-task", "heading", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
     "strike": ("train-task", "strike", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
 }

@@ -262,8 +262,8 @@ def track_clips(args: TrackArgs) -> None:
         track = samcon.track(k, learn=False)
         print(tell(clip.name, track), flush=True)
         if track.reached_s:
-            path = track.path.numpy()
-            motions.append(beside(path, samcon.clip_path(k, len(path)).numpy()))
+            path = track.path.qpos.numpy()
+            motions.append(beside(path, samcon.clip_path(k, len(path))[0].numpy()))
             titles.append(" ".join(tell(clip.name, track).split()))
             if args.save:
                 write_rollouts(args.save, path[:, None], fps, character, [clip.name], f"after {clip.source}", clip.license)

@@ -16,6 +16,7 @@ from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.report import Reporter
 from ase.run_folder import CONFIG, RunFolder
+from cfg.coached import be_coached, load_lessons
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
@@ -65,7 +66,7 @@ def main(args: Sequence[str]) -> None:
 
 def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
-    if tracks is not None and not config.train.clone.tracked:
+    if tracks is not None and not config.train.clone.tracked and not config.train.coach.rounds:
         raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.clone.tracked; expected both or neither")
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
@@ -75,9 +76,12 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
         learner.imitate(demos, env.layout.tracking_weights())
     known = begin_with(learner, skills, library.names) if skills is not None and not resume else ()
     with writing(out):
-        teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
-    clones = config.train.clone.tracked or skills is None
-    if teacher is not None and config.train.clone.steps and not resume and clones:
+        if config.train.coach.rounds:
+            teacher = load_lessons(out, library) if resume else be_coached(config, env, learner, known, out, tracks)
+        else:
+            teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
+    clones = config.train.clone.steps and not config.train.coach.rounds and (config.train.clone.tracked or skills is None)
+    if teacher is not None and clones and not resume:
         error = teach(config, env, learner, teacher, known)
         if rank() == 0:
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")

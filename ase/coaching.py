@@ -1,0 +1,168 @@
+"""Teaching a policy where it gets to: it acts, an expert says what would have been right, and it learns that (DAgger).
+
+What is cloned from the clips' own states (`ase.cloning`) is right there alone, and who drifts off is on its own. Here characters follow the clips as the policy makes them, and an
+expert that can be asked in any state near a clip (`envs.lqr`) tells for each step how to stay on it.
+
+Source: Ross, Gordon and Bagnell 2011, "A reduction of imitation learning and structured prediction to no-regret online learning".
+
+Shapes: ``N`` characters, ``M`` moments, ``O`` observation, ``A`` action.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ase.cloning import Memory, Pupil, known
+from ase.distributed import copy_from_first
+
+NOISES = (0.0, 0.02, 0.05)  # deviations of the noise that characters act with, in units of the action
+ANEW = 1 / 60  # chance, in a step, that a character gets another latent of its clip
+
+
+class Player(Pupil, Protocol):
+    """A pupil that can act."""
+
+    def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor: ...
+
+
+class Guided(Protocol):
+    """Characters that follow clips, and an expert that tells how; see `envs.guided.Guided`."""
+
+    num_envs: int
+    obs: Tensor
+    lost: Tensor
+
+    @property
+    def clip(self) -> Tensor: ...
+    def begin(self, ids: Tensor) -> None: ...
+    def advice(self) -> Tensor: ...
+    def step(self, action: Tensor) -> Tensor: ...
+    def change(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class CoachConfig:
+    """Attributes:
+    rounds: of acting and learning; 0: no coaching. minutes: after which it ends, if it is not over; 0: no limit.
+    steps: control steps of each character in a round. updates, batch_size: gradient steps in one, and moments in each.
+    lr: Adam's step size at first; it falls linearly, by rounds or minutes, to a twentieth. obs_noise: deviation of Gaussian noise on normalised observations.
+    led_rounds: in the first rounds the expert acts in the policy's place in a share of the steps that falls from all to none within so many.
+    kept: the latest moments, which are learned from. shown: of these, those that are rehearsed in training afterwards.
+    memory_share: moments of what trained skills did before that are learned from beside these, as a share.
+    """
+
+    rounds: int = 0
+    minutes: float = 0.0
+    steps: int = 30
+    updates: int = 80
+    batch_size: int = 3072
+    lr: float = 5e-4
+    obs_noise: float = 0.02
+    led_rounds: int = 15
+    kept: int = 800_000
+    shown: int = 100_000
+    memory_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0 or min(self.steps, self.updates, self.batch_size, self.kept, self.shown, self.led_rounds) < 1:
+            got = f"{self.rounds}, {self.steps}, {self.updates}, {self.batch_size}, {self.kept}, {self.shown}, {self.led_rounds}"
+            raise ValueError(f"coach: rounds, steps, updates, batch_size, kept, shown, led_rounds: got {got}; expected at least 0, and 1 each of the others")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What was advised: ``obs [M, O]``, ``action [M, A]`` and ``clip [M]``."""
+
+    obs: Tensor
+    action: Tensor
+    clip: Tensor
+
+    @staticmethod
+    def empty(count: int, obs_dim: int, action_dim: int, device: torch.device) -> Moments:
+        obs, action = (torch.zeros(count, size, dtype=torch.bfloat16, device=device) for size in (obs_dim, action_dim))
+        return Moments(obs, action, torch.zeros(count, dtype=torch.long, device=device))
+
+    def put(self, ids: Tensor, obs: Tensor, action: Tensor, clip: Tensor) -> None:
+        """Replaces moments ``ids [n]``."""
+        self.obs[ids], self.action[ids], self.clip[ids] = obs.to(self.obs.dtype), action.to(self.action.dtype), clip
+
+    def rows(self, ids: Tensor) -> Moments:
+        """Moments ``ids [n]`` in single precision."""
+        return Moments(self.obs[ids].float(), self.action[ids].float(), self.clip[ids])
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came of the ``number``th round, when ``progress`` (1: all) of the coaching is done: root mean square ``error`` of the actions, and of episodes that ended in it, ``K``
+    in all, the clip ``ended [K]`` and whether they were ``lost [K]``."""
+
+    number: int
+    progress: float
+    error: float
+    ended: Tensor
+    lost: Tensor
+
+
+def coach(learner: Player, guided: Guided, config: CoachConfig, bf16: bool, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None) -> Moments:
+    """Coaches the policy; returns the moments that it should rehearse.
+
+    Args:
+        memory: what trained skills do, which the policy is shown meanwhile, under latents of the clips that they know. told: called after each round.
+    """
+    count, device, generator = guided.num_envs, guided.obs.device, learner.generator
+    optimizer = torch.optim.Adam(learner.policy.parameters(), config.lr, fused=True)
+    guided.begin(torch.arange(count, device=device))
+    z = learner.latents_for(guided.clip)
+    noises = torch.tensor(NOISES, device=device)[torch.arange(count, device=device) % len(NOISES)].unsqueeze(-1)
+    seen, filled = Moments.empty(config.kept, guided.obs.shape[1], guided.advice().shape[1], device), 0
+    remembered = round(config.memory_share * config.batch_size) if memory is not None else 0
+    start, progress, k = time.monotonic(), 0.0, 0
+    while progress < 1:
+        led = max(0.0, 1 - k / config.led_rounds)
+        ended, lost = torch.zeros(0, dtype=torch.long, device=device), torch.zeros(0, device=device)
+        for _ in range(config.steps):
+            advice, clip = guided.advice(), guided.clip
+            seen.put((filled + torch.arange(count, device=device)) % config.kept, guided.obs, advice, clip)
+            filled += count
+            own = learner.act(guided.obs, z, bf16)
+            action = torch.where(torch.rand(count, 1, generator=generator, device=device) < led, advice, own)
+            over = guided.step(action + noises * torch.randn(action.shape, generator=generator, device=device))
+            begun = over.nonzero().flatten()
+            ended, lost = torch.cat((ended, clip[begun])), torch.cat((lost, guided.lost[begun].float()))
+            guided.begin(begun)
+            other = torch.rand(count, generator=generator, device=device) < ANEW
+            other[begun] = other[guided.change()] = True
+            ids = other.nonzero().flatten()
+            z[ids] = learner.latents_for(guided.clip[ids])
+        have = min(filled, config.kept)
+        if not k:
+            shown = seen.obs[:have].float()
+            learner.update_obs_statistics(shown if memory is None else torch.cat((shown, memory.obs)))
+        error = torch.zeros((), device=device)
+        for _ in range(config.updates):
+            some = seen.rows(torch.randint(have, (config.batch_size,), generator=generator, device=device))
+            obs = learner.obs_normalizer(some.obs)
+            obs = obs + config.obs_noise * torch.randn(obs.shape, generator=generator, device=device)
+            latents, action = learner.latents_for(some.clip), some.action
+            if memory is not None and remembered:
+                before = known(learner, memory, remembered)
+                obs, latents, action = torch.cat((obs, before.obs)), torch.cat((latents, before.z)), torch.cat((action, before.action))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                off = (learner.policy(obs, latents) - action).square().mean()
+            optimizer.zero_grad()
+            off.backward()
+            optimizer.step()
+            error += off.detach()
+        k += 1
+        progress = max(k / config.rounds, (time.monotonic() - start) / (60 * config.minutes) if config.minutes else 0.0)
+        optimizer.param_groups[0]["lr"] = config.lr * (1 - 0.95 * min(progress, 1.0))
+        told(Round(k, progress, float(error / config.updates) ** 0.5, ended, lost))
+    copy_from_first([learner.policy, learner.obs_normalizer])
+    have = min(filled, config.kept)
+    return seen.rows(torch.randperm(have, generator=generator, device=device)[: config.shown])

@@ -1,0 +1,124 @@
+"""How a policy is coached along the clips (`ase.coaching`): ways that physics allows are found and refined, then an expert that keeps to them tells the policy what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ase import checkpoint
+from ase.actor_critic import use_bf16
+from ase.cloning import remember
+from ase.coaching import Round, coach
+from ase.distributed import rank
+from ase.learner import Learner
+from cfg.schema import RunConfig
+from cfg.teaching import REMEMBER_S, make_samcon, tell
+from envs.character import Character
+from envs.clip_actions import ClipActions
+from envs.clip_lessons import to_follow
+from envs.engines import make_physics
+from envs.expert import Expert
+from envs.guided import Guided
+from envs.humanoid import HumanoidEnv
+from envs.lqr import Dynamics, Regulators, refine
+from envs.mirror import mirror_map
+from envs.motion_graph import motion_graph
+from envs.samcon import Tube
+from motions.library import MotionLibrary
+
+MOTIONS, LESSONS = "motions.safetensors", "lessons.safetensors"
+REFINERS = 192  # simulations that refine a motion
+EVERY_ROUNDS = 10  # are told of
+
+
+def load_motions(path: Path, library: MotionLibrary) -> dict[str, Tube]:
+    """Motions along the library's clips, by name, from a file that `find_motions` wrote; on its device."""
+    tree, _ = checkpoint.load(path, "motions")
+    return {name: Tube(*(part.to(library.device) for part in (tree[name]["qpos"], tree[name]["qvel"], tree[name]["action"]))) for name in library.names if name in tree}
+
+
+def find_motions(config: RunConfig, character: Character, library: MotionLibrary, clips: Sequence[str], out: Path, tracks: Path | None) -> dict[str, Tube]:
+    """Motions along ``clips``, by name: as far as they are there from the run's folder ``out`` or that of another run, ``tracks``; the others are followed in simulation and
+    refined now, and saved in ``out`` one by one.
+
+    Raises:
+        ValueError: a file that cannot be read or written.
+    """
+    mine, device = out / MOTIONS, library.device
+    found = load_motions(tracks / MOTIONS, library) if tracks is not None else {}
+    if mine.is_file():
+        found |= load_motions(mine, library)
+    names = to_follow(clips, character, library)
+    missing = [name for name in names if name not in found]
+    if missing:
+        samcon, dynamics = make_samcon(config, character, library), make_dynamics(config, character, library, REFINERS)
+        generator = torch.Generator(device).manual_seed(config.seed)
+        for name in missing:
+            clip = library.index(name)
+            track = samcon.track(clip, learn=False)
+            if rank() == 0:
+                print(tell(name, track), flush=True)
+            if track.complete:
+                found[name] = refine(dynamics, track.path, *samcon.clip_path(clip, len(track.path.action)), config.guide.refinements, generator)
+                if rank() == 0:
+                    checkpoint.save(mine, {name: vars(motion) for name, motion in found.items()}, "motions", {})
+    return {name: found[name] for name in names if name in found}
+
+
+def make_dynamics(config: RunConfig, character: Character, library: MotionLibrary, count: int) -> Dynamics:
+    """``count`` simulations of a run's character, on the library's device."""
+    return Dynamics(character, make_physics(config.physics, character.model, count, config.env.num_threads, library.device), config.env.control_dt)
+
+
+def make_guided(config: RunConfig, character: Character, library: MotionLibrary, motions: dict[str, Tube]) -> Guided:
+    """Characters that follow ``motions`` and, where the character is its own mirror image, those of the clips' mirror images; as many characters as a run has."""
+    dynamics, reflection = make_dynamics(config, character, library, config.env.num_envs), mirror_map(character)
+    experts = []
+    for name, motion in motions.items():
+        clip = library.index(name)
+        cycle = round(float(library.durations_s[clip]) / config.env.control_dt) if library.loops[clip] else 0
+        experts.append(Regulators.around(dynamics, motion, clip, cycle))
+        image = int(library.mirrored[clip])
+        if reflection is not None and image >= 0 and library.names[image] not in motions:
+            index, sign = reflection.action_index.to(library.device), reflection.action_sign.to(library.device)
+            mirrored = Tube(*dynamics.deviations.mirrored(motion.qpos, motion.qvel, index, sign), motion.action[:, index] * sign)
+            experts.append(Regulators.around(dynamics, mirrored, image, cycle))
+    expert, generator = Expert(dynamics, Regulators.cat(experts)), torch.Generator(library.device).manual_seed(config.seed)
+    graph = motion_graph(expert, generator)
+    if rank() == 0:
+        print(f"of {len(experts)} motions {100 * graph.density:.0f} % of the pairs lead into each other, {100 * graph.reach:.0f} % by way of others", flush=True)
+    return Guided(expert, graph, config.guide, generator)
+
+
+def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, tracks: Path | None) -> ClipActions | None:
+    """Coaches a learner along all clips but those ``known`` that end, which it shows to remember meanwhile; returns what it should rehearse, which it also saves in ``out``."""
+    library = env.library
+    ends = [name for name in known if not library.loops[library.index(name)]]
+    motions = find_motions(config, env.character, library, [name for name in library.names if name not in ends], out, tracks)
+    if not motions:
+        raise ValueError(f"coach: rounds: got {config.train.coach.rounds}, but no clip could be followed; expected at least one")
+    guided = make_guided(config, env.character, library, motions)
+    bf16 = use_bf16(config.train.bf16, env.device)
+    memory = None
+    if ends:
+        memory = remember(env, learner, torch.tensor([library.index(name) for name in ends], device=env.device), round(REMEMBER_S / config.env.control_dt))
+
+    def told(made: Round) -> None:
+        if rank() == 0 and (made.number % EVERY_ROUNDS == 0 or made.progress >= 1):
+            lost = {name: made.lost[made.ended == k] for k, name in enumerate(library.names)}
+            shares = ", ".join(f"{name} {100 * float(each.mean()):.0f}" for name, each in lost.items() if len(each))
+            print(f"coached, round {made.number} ({100 * min(made.progress, 1.0):.0f} %): error {made.error:.3f}; of episodes that ended, lost, in percent: {shares}", flush=True)
+
+    moments = coach(learner, guided, config.train.coach, bf16, memory, told)
+    if rank() == 0:
+        checkpoint.save(out / LESSONS, {"obs": moments.obs.half(), "action": moments.action.half(), "clip": moments.clip}, "lessons", {})
+    return load_lessons(out, library)
+
+
+def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:
+    """What a coached run rehearses, from its folder; clips count by the library's weights."""
+    tree, _ = checkpoint.load(out / LESSONS, "lessons")
+    obs, action, clip = (tree[name].to(library.device) for name in ("obs", "action", "clip"))
+    return ClipActions(obs.float(), action.float(), clip, (library.weights / clip.bincount(minlength=library.num_clips))[clip])

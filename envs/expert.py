@@ -1,0 +1,60 @@
+"""`Expert`: what somebody who can do the motions (`envs.lqr.Regulators`) would do, in any state near one.
+
+Shapes: ``N`` simulations, ``M`` moments of all motions, ``K`` motions, ``A`` action.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from envs.lqr import HEAD, MOST_RAD, Dynamics, Regulators
+
+LOOK = (-1, 0, 1)  # moments from the expected one among which the nearest by cost-to-go is looked for
+SLIP = 3.0  # cost of each moment off
+LOST = 3.0  # cost of a state (`envs.deviations.Deviations.errors`) at which a character is too far off for advice
+
+
+class Expert:
+    """Args:
+    dynamics: simulations of the character. regulators: the motions, on the same device.
+
+    Attributes:
+        cycles: for each motion, its moments that come again and again, or all of one that ends. motion: ``[M]`` which of them each moment is of.
+    """
+
+    def __init__(self, dynamics: Dynamics, regulators: Regulators):
+        self.dynamics, self.regulators, self.deviations = dynamics, regulators, dynamics.deviations
+        after = regulators.after
+        here = torch.arange(len(after), device=after.device)
+        before = torch.zeros_like(here)
+        before[after] = here
+        straight = after[:-1] == here[1:]
+        before[here[1:][straight]] = here[:-1][straight]  # where a motion goes back to there are two
+        self._near = torch.stack([{-1: before, 0: here, 1: after}[k] for k in LOOK])  # [looks, M]
+        clips, self.motion = regulators.clip.unique_consecutive(return_inverse=True)
+        self.clips, self.cycles = clips, [self._cycle(k) for k in range(len(clips))]
+
+    def _cycle(self, motion: int) -> Tensor:
+        mine = (self.motion == motion).nonzero().flatten()
+        last = int((self.regulators.after[mine] <= mine).nonzero().flatten()[0])  # where it goes back, or stays
+        back = int(self.regulators.after[mine[last]] - mine[0])
+        return mine[(back if back < last else HEAD) : last + 1]
+
+    def advise(self, moment: Tensor) -> tuple[Tensor, Tensor]:
+        """What would keep characters that should be at ``moment [N]`` on their motions, ``[N, A]``, and the moment ``[N]`` that they are nearest to."""
+        regulators, physics = self.regulators, self.dynamics.physics
+        moments = self._near[:, moment]
+        off = self.deviations.between(physics.qpos, physics.qvel, regulators.qpos[moments], regulators.qvel[moments])  # [looks, N, E]
+        costs = torch.einsum("kne,knef,knf->kn", off, regulators.cost[moments], off) + SLIP * torch.tensor(LOOK, device=moment.device).abs().unsqueeze(-1)
+        best = costs.argmin(0, keepdim=True)
+        nearest = off.gather(0, best.unsqueeze(-1).expand(-1, -1, off.shape[-1])).squeeze(0)
+        moment = moments.gather(0, best).squeeze(0)
+        change = -torch.einsum("nae,ne->na", regulators.gain[moment], nearest).clamp(-MOST_RAD, MOST_RAD)
+        return (regulators.action[moment] + change / self.dynamics.scale).clamp(-1.0, 1.0), moment
+
+    def lost(self, moment: Tensor) -> Tensor:
+        """Who is too far from ``moment [N]`` for advice, ``[N]``."""
+        regulators, physics = self.regulators, self.dynamics.physics
+        errors = self.deviations.errors(physics.qpos, physics.qvel, regulators.qpos[moment], regulators.qvel[moment])
+        return ~(errors.square().sum(-1) <= LOST)

@@ -1,0 +1,107 @@
+"""Characters that do clips and change from one to another, told at each step what somebody who can would do (`envs.expert`), in the states that a policy gets into.
+
+Source: Ross, Gordon and Bagnell 2011, "A reduction of imitation learning and structured prediction to no-regret online learning" (DAgger).
+
+Shapes: ``N`` characters, ``n`` some of them, ``M`` moments of all motions, ``K`` motions, ``O`` observation, ``A`` action.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from envs.expert import Expert
+from envs.features import observe
+from envs.motion_graph import MotionGraph
+
+
+@dataclass(frozen=True)
+class GuideConfig:
+    """Attributes:
+    refinements: iterations in which what was found of a clip is made better (`envs.lqr.refine`).
+    episode_steps: control steps after which a character begins anew. change_every: after which, on average, half of the characters are to do another clip.
+    start_off: deviation of where episodes begin, in units of `Deviations.steps`.
+    """
+
+    refinements: int = 12
+    episode_steps: int = 180
+    change_every: int = 75
+    start_off: float = 0.1
+
+
+class Guided:
+    """Args:
+    expert: who tells, with ``N`` simulations. graph: how it changes between its motions. generator: random source.
+
+    Attributes:
+        obs: ``[N, O]`` what the characters see. goal: ``[N]`` the motion that each is to do. moment: ``[N]`` where it is, in that or on the way there.
+        age: ``[N]`` control steps since it began. lost: ``[N]`` who was too far off.
+    """
+
+    def __init__(self, expert: Expert, graph: MotionGraph, config: GuideConfig, generator: torch.Generator):
+        self.expert, self.graph, self.config, self.generator = expert, graph, config, generator
+        self.dynamics, self.physics = expert.dynamics, expert.dynamics.physics
+        self.num_envs, self.device = self.physics.num_envs, self.physics.device
+        self._sizes = torch.tensor([len(cycle) for cycle in expert.cycles], device=self.device)
+        self._starts, self._first = torch.cat(expert.cycles), self._sizes.cumsum(0) - self._sizes
+        leads = graph.toward != torch.arange(len(self._sizes), device=self.device).unsqueeze(1)
+        self._ways, self._count = leads.int().argsort(dim=1, descending=True), leads.sum(1)  # where each motion leads to, first
+        self.moment, self.goal, self.age = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(3))
+        self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        self._changes = torch.arange(self.num_envs, device=self.device) >= self.num_envs // 2
+        self.obs = torch.zeros(0, device=self.device)
+        self.begin(torch.arange(self.num_envs, device=self.device))
+
+    @property
+    def clip(self) -> Tensor:
+        """The clip ``[N]`` that each is to do."""
+        return self.expert.clips[self.goal]
+
+    def begin(self, ids: Tensor) -> None:
+        """Starts characters ``ids [n]`` near random moments of random motions."""
+        motion = torch.randint(len(self._sizes), (len(ids),), generator=self.generator, device=self.device)
+        part = torch.rand(len(ids), generator=self.generator, device=self.device)
+        moments = self._starts[self._first[motion] + (part * self._sizes[motion]).long()]
+        deviations, regulators = self.expert.deviations, self.expert.regulators
+        off = self.config.start_off * deviations.steps * torch.randn(len(ids), len(deviations.steps), generator=self.generator, device=self.device)
+        self.physics.set_state(ids, *deviations.added(regulators.qpos[moments], regulators.qvel[moments], off))
+        self.moment[ids], self.goal[ids], self.age[ids], self.lost[ids] = moments, motion, 0, False
+        self._set_goals(ids[self._changes[ids]])
+        self._see()
+
+    def _set_goals(self, ids: Tensor) -> None:
+        """Gives characters ``ids [n]`` random motions to do that those which they do lead to."""
+        motion = self.expert.motion[self.moment[ids]]
+        which = (torch.rand(len(ids), generator=self.generator, device=self.device) * self._count[motion]).long()
+        self.goal[ids] = torch.where(self._count[motion] > 0, self._ways[motion, which], motion)
+
+    def change(self) -> Tensor:
+        """Gives some of the characters, but never those of the first half, something else to do; returns them, ``[n]``."""
+        chance = torch.rand(self.num_envs, generator=self.generator, device=self.device) * self.config.change_every
+        ids = (self._changes & (chance < 1)).nonzero().flatten()
+        self._set_goals(ids)
+        return ids
+
+    def _see(self) -> None:
+        self.obs = observe(self.expert.deviations.codec.decode(self.physics.qpos, self.physics.qvel), self.dynamics.character.skeleton)
+
+    def advice(self) -> Tensor:
+        """What each character should do, ``[N, A]``: stay on its motion, or take up the next one on the way to its goal where the graph says so."""
+        motion = self.expert.motion[self.moment]
+        following = self.graph.toward[motion, self.goal]
+        leave = self.graph.leave[motion, following]
+        there = (motion != self.goal) & (leave >= 0) & ((self.moment == leave) | (self.expert.regulators.after[self.moment] == leave))
+        self.moment = torch.where(there, self.graph.enter[motion, following], self.moment)
+        action, self.moment = self.expert.advise(self.moment)
+        return action
+
+    def step(self, action: Tensor) -> Tensor:
+        """One control step with actions ``[N, A]``; returns who must begin anew, ``[N]``: who is `lost`, or has been on the way for long enough."""
+        self.dynamics.step(action)
+        self.moment = self.expert.regulators.after[self.moment]
+        self.age += 1
+        self._see()
+        self.lost = self.expert.lost(self.moment)
+        return self.lost | (self.age >= self.config.episode_steps)
