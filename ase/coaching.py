@@ -20,14 +20,17 @@ from torch import Tensor
 
 from ase.cloning import Memory, Pupil, known
 from ase.distributed import copy_from_first
+from ase.normalizer import Normalizer
 
 NOISES = (0.0, 0.02, 0.05)  # deviations of the noise that characters act with, in units of the action
 ANEW = 1 / 60  # chance, in a step, that a character gets another latent of its clip
 
 
 class Player(Pupil, Protocol):
-    """A pupil that can act."""
+    """A pupil that can act, and whose statistics can settle."""
 
+    @property
+    def obs_normalizer(self) -> Normalizer: ...
     def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor: ...
 
 
@@ -70,9 +73,10 @@ class CoachConfig:
     memory_share: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.rounds < 0 or min(self.steps, self.updates, self.batch_size, self.kept, self.shown, self.led_rounds) < 1:
-            got = f"{self.rounds}, {self.steps}, {self.updates}, {self.batch_size}, {self.kept}, {self.shown}, {self.led_rounds}"
-            raise ValueError(f"coach: rounds, steps, updates, batch_size, kept, shown, led_rounds: got {got}; expected at least 0, and 1 each of the others")
+        if min(self.rounds, self.minutes, self.memory_share) < 0 or min(self.steps, self.updates, self.batch_size, self.kept, self.shown, self.led_rounds) < 1:
+            got = f"{self.rounds}, {self.minutes:g}, {self.memory_share:g}, {self.steps}, {self.updates}, {self.batch_size}, {self.kept}, {self.shown}, {self.led_rounds}"
+            names = "rounds, minutes, memory_share, steps, updates, batch_size, kept, shown, led_rounds"
+            raise ValueError(f"coach: {names}: got {got}; expected at least 0, 0, 0, and 1 each of the others")
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ class Round:
 
 
 def coach(learner: Player, guided: Guided, config: CoachConfig, bf16: bool, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None) -> Moments:
-    """Coaches the policy; returns the moments that it should rehearse.
+    """Coaches the policy; returns the moments that it should rehearse. The statistics that it sees observations by stay as they are then: with others, it no longer does
+    what it was taught.
 
     Args:
         memory: what trained skills do, which the policy is shown meanwhile, under latents of the clips that they know. told: called after each round.
@@ -164,5 +169,6 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, bf16: bool, memo
         optimizer.param_groups[0]["lr"] = config.lr * (1 - 0.95 * min(progress, 1.0))
         told(Round(k, progress, float(error / config.updates) ** 0.5, ended, lost))
     copy_from_first([learner.policy, learner.obs_normalizer])
+    learner.obs_normalizer.settle()
     have = min(filled, config.kept)
     return seen.rows(torch.randperm(have, generator=generator, device=device)[: config.shown])

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from ase.distributed import gather
 
+SETTLED = 1e12  # samples that statistics count for which are to stay
+
 
 class Normalizer(nn.Module):
     """``clip((x - mean) / std, ±limit)`` over the last dimension. Statistics are float64 and change only in `update`.
@@ -43,6 +45,10 @@ class Normalizer(nn.Module):
             self.mean += delta * n / total
             self.var.copy_(merged)
             self.count.copy_(total.squeeze(0))
+
+    def settle(self) -> None:
+        """From now on more data changes the statistics no more: for what was taught exactly, which other ones would spoil."""
+        self.count.fill_(SETTLED)
 
     def forward(self, x: Tensor) -> Tensor:
         return ((x - self.mean.float()) / self.std).clamp(-self.limit, self.limit)

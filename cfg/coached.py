@@ -22,9 +22,10 @@ from envs.engines import make_physics
 from envs.expert import Expert
 from envs.guided import Guided
 from envs.humanoid import HumanoidEnv
-from envs.lqr import Dynamics, Regulators, refine
+from envs.lqr import Dynamics, Regulators
 from envs.mirror import mirror_map
 from envs.motion_graph import motion_graph
+from envs.refine import best_refined
 from envs.samcon import Tube
 from motions.library import MotionLibrary
 
@@ -60,10 +61,13 @@ def find_motions(config: RunConfig, character: Character, library: MotionLibrary
             track = samcon.track(clip, learn=False)
             if rank() == 0:
                 print(tell(name, track), flush=True)
-            if track.complete:
-                found[name] = refine(dynamics, track.path, *samcon.clip_path(clip, len(track.path.action)), config.guide.refinements, generator)
-                if rank() == 0:
-                    checkpoint.save(mine, {name: vars(motion) for name, motion in found.items()}, "motions", {})
+            if not track.complete:
+                continue
+            clip_path = samcon.clip_path(clip, len(track.path.action))
+            found[name], lost, cost = best_refined(dynamics, track.path, *clip_path, clip, cycle_steps(config, library, clip), config.guide.refinements, generator)
+            if rank() == 0:
+                print(f"{name:24} refined: cost {cost:.2f}; with noise {100 * lost:.0f} % lose it", flush=True)
+                checkpoint.save(mine, {name: vars(motion) for name, motion in found.items()}, "motions", {})
     return {name: found[name] for name in names if name in found}
 
 
@@ -72,13 +76,18 @@ def make_dynamics(config: RunConfig, character: Character, library: MotionLibrar
     return Dynamics(character, make_physics(config.physics, character.model, count, config.env.num_threads, library.device), config.env.control_dt)
 
 
+def cycle_steps(config: RunConfig, library: MotionLibrary, clip: int) -> int:
+    """Control steps after which a clip repeats; 0 if it does not."""
+    return round(float(library.durations_s[clip]) / config.env.control_dt) if library.loops[clip] else 0
+
+
 def make_guided(config: RunConfig, character: Character, library: MotionLibrary, motions: dict[str, Tube]) -> Guided:
     """Characters that follow ``motions`` and, where the character is its own mirror image, those of the clips' mirror images; as many characters as a run has."""
     dynamics, reflection = make_dynamics(config, character, library, config.env.num_envs), mirror_map(character)
     experts = []
     for name, motion in motions.items():
         clip = library.index(name)
-        cycle = round(float(library.durations_s[clip]) / config.env.control_dt) if library.loops[clip] else 0
+        cycle = cycle_steps(config, library, clip)
         experts.append(Regulators.around(dynamics, motion, clip, cycle))
         image = int(library.mirrored[clip])
         if reflection is not None and image >= 0 and library.names[image] not in motions:

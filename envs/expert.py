@@ -12,6 +12,7 @@ from envs.lqr import HEAD, MOST_RAD, Dynamics, Regulators
 
 LOOK = (-1, 0, 1)  # moments from the expected one among which the nearest by cost-to-go is looked for
 SLIP = 3.0  # cost of each moment off
+TRIAL_STEPS, TRIAL_NOISE = 120, 0.03  # how long, and with what noise on its actions, it is tried whether a motion is kept to
 LOST = 3.0  # cost of a state (`envs.deviations.Deviations.errors`) at which a character is too far off for advice
 
 
@@ -58,3 +59,18 @@ class Expert:
         regulators, physics = self.regulators, self.dynamics.physics
         errors = self.deviations.errors(physics.qpos, physics.qvel, regulators.qpos[moment], regulators.qvel[moment])
         return ~(errors.square().sum(-1) <= LOST)
+
+
+def lost_share(expert: Expert, generator: torch.Generator) -> float:
+    """Share of the simulations, started in random moments of the motions, that lose theirs within `TRIAL_STEPS` while the expert acts with noise."""
+    count, device = expert.dynamics.physics.num_envs, expert.regulators.clip.device
+    moments = torch.cat(expert.cycles)
+    moment = moments[torch.randint(len(moments), (count,), generator=generator, device=device)]
+    expert.dynamics.begin(expert.regulators.qpos[moment], expert.regulators.qvel[moment])
+    lost = torch.zeros(count, dtype=torch.bool, device=device)
+    for _ in range(TRIAL_STEPS):
+        action, moment = expert.advise(moment)
+        expert.dynamics.step(action + TRIAL_NOISE * torch.randn(action.shape, generator=generator, device=device))
+        moment = expert.regulators.after[moment]
+        lost |= expert.lost(moment)
+    return float(lost.float().mean())

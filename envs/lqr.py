@@ -2,11 +2,11 @@
 
 A way found by trial (`envs.samcon`) is lost open loop within a second. Each of its moments is linearised, by what the simulation itself makes of small deviations, and the linear
 quadratic regulator of all of them says how actions must answer. With it characters do walks, kicks, cartwheels or backflips over and over. That is an expert that can be asked in
-any state near the motion, which is what a policy is best taught by (`ase.coaching`). The same equations, with what the motion itself costs, make it better (`refine`).
+any state near the motion, which is what a policy is best taught by (`ase.coaching`).
+The same equations, with what the motion itself costs, make it better (`envs.refine`).
 
-Sources: Tassa, Erez and Todorov 2012, "Synthesis and stabilization of complex behaviors through online trajectory optimization" (iterative LQR through a simulator's contacts);
-Tedrake et al. 2010, "LQR-trees" (regulators around found motions, and the nearest by cost-to-go); Liu, van de Panne and Yin 2016, "Guided learning of control graphs" (linear
-feedback for motions found by sampling).
+Sources: Tedrake et al. 2010, "LQR-trees" (regulators around found motions, and the nearest by cost-to-go); Liu, van de Panne and Yin 2016, "Guided learning of control graphs"
+(linear feedback for motions found by sampling).
 
 Shapes: ``M`` moments, ``V`` degrees of freedom, ``E = 2 V`` deviations (`envs.deviations`), ``A`` action, ``N`` simulations.
 """
@@ -27,10 +27,6 @@ EFFORT = 0.5  # weight of the squared change of targets, rad², summed over join
 TARGET_STEP = 0.02  # how far a target is disturbed, rad
 MOST_RAD = 0.6  # change of a target by feedback, at most
 LAST_WEIGHT = 3.0  # of the last moment's errors, which nothing follows
-SMOOTH = (1.0, 2.0, 3.0, 2.0, 1.0)  # weights of the neighbours that targets are smoothed with
-FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 0.02, 300.0  # of an improvement's change of targets, as further effort
-SHARES, NOISE, LOST = 4, 0.05, 8.0  # of a change that are tried; deviation of the noise on actions meanwhile; cost at which a motion is lost
-GAIN = 1e-3  # share of its cost by which an improvement must better a motion
 TAIL, HEAD = 30, 6  # moments at the end of a motion that repeats, of whose future too little is known, and at the beginning of one that ends, which comes from the clip
 
 
@@ -119,57 +115,6 @@ def regulate(dynamics: Tensor, control: Tensor, error_slopes: Tensor, errors: Te
     return Feedback(*(torch.stack(parts[::-1]).float() for parts in (changes, gains, costs)))
 
 
-def smoothed(targets: Tensor) -> Tensor:
-    """Targets ``[M, A]``, each averaged with those of the two steps before and after it."""
-    padded = torch.cat((targets[:1].expand(2, -1), targets, targets[-1:].expand(2, -1)))
-    return sum(weight / sum(SMOOTH) * padded[k : k + len(targets)] for k, weight in enumerate(SMOOTH))  # type: ignore[return-value]
-
-
-def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iterations: int, generator: torch.Generator) -> Tube:
-    """A motion nearer to a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, and smoother, than the ``path [M]`` from the same first state: iterative LQR.
-
-    Each iteration tries shares of what the regulator would change, each share many times with noise on actions, for what suffers no noise cannot be kept to; the best in the mean
-    goes on if it is better than what there was."""
-    deviations, each, damping = dynamics.deviations, dynamics.physics.num_envs // SHARES, FIRST_DAMPING
-    count = each * SHARES
-    share = torch.linspace(0.0, 1.0, SHARES, device=qpos.device).repeat_interleave(each).unsqueeze(-1)
-    idle = dynamics.physics.num_envs - count
-    for _ in range(iterations):
-        targets = path.action * dynamics.scale
-        wanted = smoothed(targets)
-        parts = (*dynamics.linearize(path), deviations.error_slopes(path.qpos), deviations.errors(path.qpos, path.qvel, qpos, qvel), targets - wanted)
-        better = None
-        while better is None and damping <= MOST_DAMPING:
-            feedback = regulate(*parts, EFFORT, damping)
-            dynamics.begin(path.qpos[:1].expand(count + idle, -1), path.qvel[:1].expand(count + idle, -1))
-            made: list[Tube] = []
-            cost = torch.zeros(count, device=qpos.device)
-            for k, target in enumerate(targets):
-                here_qpos, here_qvel = (part[:count] for part in dynamics.state())
-                if k:
-                    cost += torch.nan_to_num(deviations.errors(here_qpos, here_qvel, qpos[k], qvel[k]).square().sum(-1), nan=LOST).clamp_max(LOST)
-                off = deviations.between(here_qpos, here_qvel, path.qpos[k], path.qvel[k])
-                change = share * feedback.change[k] - (off @ feedback.gain[k].t()).clamp(-MOST_RAD, MOST_RAD)
-                action = ((target + change) / dynamics.scale).clamp(-1.0, 1.0)
-                cost += EFFORT * (action * dynamics.scale - wanted[k]).square().sum(-1)
-                made.append(Tube(here_qpos, here_qvel, action))
-                noise = NOISE * torch.randn(each, action.shape[1], generator=generator, device=qpos.device)
-                noise[0] = 0.0
-                tried = action + noise.repeat(SHARES, 1)
-                dynamics.step(torch.cat((tried, tried[:1].expand(idle, -1))))
-            mean = cost.view(SHARES, each).mean(1)
-            best = int(mean.argmin())
-            if float(mean[best]) < (1 - GAIN) * float(mean[0]):
-                better = Tube.cat([moment.rows(slice(best * each, best * each + 1)) for moment in made])
-                damping = max(damping / 4, LEAST_DAMPING) if best > SHARES // 2 else damping
-            else:
-                damping *= 4
-        if better is None:
-            break
-        path = better
-    return path
-
-
 @dataclass(frozen=True)
 class Regulators:
     """Moments of motions and how to stay on them.
@@ -196,7 +141,8 @@ class Regulators:
         moments = torch.arange(len(path.action), device=path.action.device)
         after = (moments + 1).clamp_max(len(moments) - 1)
         if cycle:
-            after = torch.where(moments >= len(moments) - 1 - TAIL, moments + 1 - cycle, after)
+            last = len(moments) - 1 - min(TAIL, len(moments) - 1 - cycle)
+            after = torch.where(moments >= last, moments + 1 - cycle, after)
         return Regulators(path.qpos, path.qvel, path.action, found.gain, found.cost, after, torch.full_like(moments, clip))
 
     @staticmethod

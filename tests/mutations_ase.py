@@ -28,6 +28,7 @@ TRANSITIONS = "tests/ase/test_transitions.py"
 CONVERGENCE = "tests/ase/test_convergence.py"
 CONFIDENCE = "tests/ase/test_confidence.py"
 SKILL_SEARCH = "tests/ase/test_skill_search.py"
+COACHING = "tests/ase/test_coaching.py"
 CLONING = "tests/ase/test_cloning.py"
 IMITATION = "tests/ase/test_imitation.py"
 FLOOR = "tests/ase/test_floor_clips.py"
@@ -235,4 +236,15 @@ MUTATIONS = [
     Mutation("ase/ppo.py", "policy_loss + rehearse.weight * forgotten", "policy_loss - rehearse.weight * forgotten", PPO),
     Mutation("ase/ppo.py", "/ (2 * policy.std**2)", "/ policy.std**2", PPO),
     Mutation("ase/style.py", "torch.maximum(self.normalizer.std[columns], self.still_units)", "torch.minimum(self.normalizer.std[columns], self.still_units)", STYLE),
+    # Coaching
+    Mutation("ase/coaching.py", "< led, advice, own)", "< led, own, advice)", COACHING),
+    Mutation("ase/coaching.py", "1 - k / config.led_rounds", "1 - 0 * k / config.led_rounds", COACHING),
+    Mutation("ase/coaching.py", "guided.begin(begun)", "pass", COACHING),
+    Mutation("ase/coaching.py", "other[begun] = other[guided.change()] = True", "other[begun] = True", COACHING),
+    Mutation("ase/coaching.py", "learner.policy(obs, latents) - action", "learner.policy(obs, latents) + action", COACHING),
+    Mutation("ase/coaching.py", "guided.obs, advice, clip)", "guided.obs, -advice, clip)", COACHING),
+    Mutation("ase/coaching.py", "torch.cat((action, before.action))", "torch.cat((action, -before.action))", COACHING),
+    Mutation("ase/coaching.py", "learner.obs_normalizer.settle()", "pass", COACHING),
+    Mutation("ase/coaching.py", "% config.kept", "% (2 * config.kept)", COACHING),
+    Mutation("ase/normalizer.py", "self.count.fill_(SETTLED)", "self.count.fill_(1.0)", COACHING),
 ]

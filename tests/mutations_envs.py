@@ -27,6 +27,9 @@ FOOTING = "tests/envs/test_footing.py"
 ENGINES = "tests/envs/test_engines.py"
 SAMCON = "tests/envs/test_samcon.py"
 CLIP_LESSONS = "tests/envs/test_clip_lessons.py"
+DEVIATIONS = "tests/envs/test_deviations.py"
+LQR = "tests/envs/test_lqr.py"
+MOTION_GRAPH = "tests/envs/test_motion_graph.py"
 TEACHING = "tests/test_teaching.py"
 DEVICES = "tests/test_devices.py"
 
@@ -228,4 +231,44 @@ MUTATIONS = [
     Mutation("envs/character.py", "model.dof_armature += model.opt.timestep * model.dof_damping", "model.dof_armature += 0.5 * model.opt.timestep * model.dof_damping", CHARACTER),
     Mutation("envs/character.py", "model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_EULERDAMP", "pass", CHARACTER),
     Mutation("envs/character.py", "model.dof_damping[driven] *= factor", "model.dof_damping[driven] *= 1", CHARACTER),
+    # Linear feedback
+    Mutation("envs/deviations.py", "-2 * torch.atan2", "2 * torch.atan2", DEVIATIONS),
+    Mutation("envs/deviations.py", "quat_mul(quat_conj(there[..., 3:7]), here[..., 3:7])", "quat_mul(quat_conj(here[..., 3:7]), there[..., 3:7])", DEVIATIONS),
+    Mutation("envs/deviations.py", "self._turned(qvel, turn) - other", "qvel[..., : self.num_dofs] - other", DEVIATIONS),
+    Mutation("envs/deviations.py", "(20 / count, pose)", "(10 / count, pose)", DEVIATIONS),
+    Mutation("envs/deviations.py", "(20.0, centre[:, 2:])", "(0.2, centre[:, 2:])", DEVIATIONS),
+    Mutation("envs/deviations.py", "(2 * steps.unsqueeze(-1))", "steps.unsqueeze(-1)", DEVIATIONS),
+    Mutation("envs/deviations.py", "[1.0, -1.0, 1.0, -1.0]", "[1.0, 1.0, 1.0, -1.0]", DEVIATIONS),
+    Mutation("envs/deviations.py", "qvel[:, 3:6] * -level", "qvel[:, 3:6] * level", DEVIATIONS),
+    Mutation("envs/deviations.py", "of_pose[:, :2] = 0.0", "pass", DEVIATIONS),
+    Mutation("envs/lqr.py", "change, gain = -solved[:, 0]", "change, gain = solved[:, 0]", LQR),
+    Mutation("envs/lqr.py", "- mixed.t() @ gain", "+ mixed.t() @ gain", LQR),
+    Mutation("envs/lqr.py", "effort * off[k] + b.t() @ linear", "b.t() @ linear", LQR),
+    Mutation("envs/lqr.py", "a.t() @ linear + mixed.t() @ change", "a.t() @ linear", LQR),
+    Mutation("envs/lqr.py", "(effort + damping)", "(effort - damping)", LQR),
+    Mutation(
+        "envs/lqr.py",
+        "torch.cat((targets.new_zeros(2 * len(states), size), targets, -targets)) / self.scale",
+        "torch.cat((targets.new_zeros(2 * len(states), size), targets, -targets))",
+        LQR,
+    ),
+    Mutation("envs/lqr.py", "part.after + start", "part.after", LQR),
+    Mutation("envs/lqr.py", "moments + 1 - cycle", "moments + 1", LQR),
+    Mutation("envs/refine.py", "share * feedback.change[k] - (off", "share * feedback.change[k] + (off", LQR),
+    Mutation("envs/refine.py", "best = int(mean.argmin())", "best = int(mean.argmax())", LQR),
+    Mutation("envs/refine.py", "push[0] = 0.0", "pass", LQR),
+    Mutation("envs/refine.py", "key=lambda one: one[0]", "key=lambda one: -one[0]", LQR),
+    Mutation("envs/refine.py", "lost + FAR * cost", "FAR * cost", LQR),
+    Mutation("envs/expert.py", "change = -torch.einsum", "change = torch.einsum", LQR),
+    Mutation("envs/expert.py", "<= LOST", "<= 1e9", MOTION_GRAPH),
+    Mutation("envs/motion_graph.py", "argsort(descending=True)", "argsort(descending=False)", MOTION_GRAPH),
+    Mutation("envs/motion_graph.py", "toward = torch.where(shorter, toward[:, k : k + 1], toward)", "pass", MOTION_GRAPH),
+    Mutation("envs/motion_graph.py", "for _ in range(TRIALS)]).all(0)", "for _ in range(TRIALS)]).any(0) | True", MOTION_GRAPH),
+    Mutation("envs/motion_graph.py", "if other is moments:", "if False:", MOTION_GRAPH),
+    Mutation("envs/guided.py", "self._set_goals(ids[self._changes[ids]])", "self._set_goals(ids)", MOTION_GRAPH),
+    Mutation("envs/guided.py", "torch.where(there, self.graph.enter[motion, following], self.moment)", "self.moment", MOTION_GRAPH),
+    Mutation("envs/guided.py", "self.lost | (self.age", "(self.age", MOTION_GRAPH),
+    Mutation("envs/guided.py", "return self.expert.clips[self.goal]", "return self.expert.clips[self.expert.motion[self.moment]]", MOTION_GRAPH),
+    Mutation("cfg/coached.py", "if not library.loops[library.index(name)]]", "]", TEACHING),
+    Mutation("cfg/coached.py", "if not track.complete:", "if False:", TEACHING),
 ]

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 import run
 from envs.samcon import Samcon, Track
-from tests.commands import TRACKED, error_line
+from tests.commands import COACHED, TRACKED, error_line
 
 
 def test_clips_are_followed_once_and_skills_are_taught_those_that_they_do_not_know(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,3 +104,71 @@ def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained:
     assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"
     args.remove("--train.clone.tracked")
     assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} without --train.clone.tracked; expected both or neither"
+
+
+@pytest.fixture
+def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Half a second of a walk, closed, and a dataset of it."""
+    monkeypatch.setattr("cfg.coached.REFINERS", 16)
+    (tmp_path / "short.yaml").write_text("clips: {walk: {range_s: [0.0, 0.6], loop_s: 0.2}}")
+    return str(tmp_path / "short.yaml")
+
+
+def test_a_policy_is_coached_along_motions_that_are_found_once_and_rehearses_what_it_was_told(
+    tmp_path: Path, clips_dir: Path, trained: Path, short: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Track, "complete", True)
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", short, *COACHED, "--train.clone.rehearse-samples", "4000", "--train.max-samples"]
+    new, other, again = (tmp_path / name for name in ("new", "other", "again"))
+    assert run.main([*args, "128", "--out", str(new)]) == 0
+    out = capsys.readouterr().out
+    assert "walk                     followed for " in out
+    assert "walk                     refined: cost " in out
+    assert "of 1 motions 0 % of the pairs lead into each other, 0 % by way of others" in out
+    assert "coached, round 2 (100 %): error 0." in out
+    assert "cloned the clips' actions" not in out
+    motions, lessons = (load_file(new / f"{name}.safetensors") for name in ("motions", "lessons"))
+    assert sorted(motions) == ["walk/action", "walk/qpos", "walk/qvel"]
+    assert len(lessons["clip"]) == len(lessons["obs"]) == 2 * 4 * 16  # rounds, steps, characters
+    assert run.main([*args, "256", "--out", str(new), "--resume"]) == 0
+    assert "coached, round" not in capsys.readouterr().out
+    assert run.main([*args, "256", "--out", str(other), "--tracks", str(new)]) == 0
+    out = capsys.readouterr().out
+    assert "followed for" not in out
+    assert "coached, round 2 (100 %)" in out
+    once, twice = (load_file(folder / "checkpoint.safetensors") for folder in (new, other))
+    for key in once:
+        if key.startswith("shared/modules/"):
+            assert torch.equal(once[key], twice[key]), key
+    (new / "lessons.safetensors").unlink()
+    assert error_line(capsys, *args, "384", "--out", str(new), "--resume") == f"error: checkpoint {new}/lessons.safetensors: not found"
+    assert run.main([*args, "128", "--out", str(again), "--tracks", str(new), "--skills", str(trained)]) == 0  # a clip that loops is coached, known or not
+    assert "coached, round 2 (100 %)" in capsys.readouterr().out
+
+
+def test_coaching_without_a_clip_that_can_be_followed_is_named(
+    tmp_path: Path, clips_dir: Path, trained: Path, short: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Track, "complete", False)
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", short, *COACHED, "--out", str(tmp_path / "run")]
+    assert error_line(capsys, *args) == "error: coach: rounds: got 2, but no clip could be followed; expected at least one"
+    found = error_line(capsys, *args, "--tracks", str(trained))
+    assert found == f"error: checkpoint {trained / 'motions.safetensors'}: not found"
+
+
+def test_clips_that_end_and_are_known_are_remembered_not_coached(tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("clips: {walk: {range_s: [0.0, 0.6], loop_s: 0.2}, once: {clip: walk, range_s: [0.0, 0.6]}}")
+    monkeypatch.setattr(Track, "complete", True)
+    monkeypatch.setattr("cfg.coached.best_refined", lambda dynamics, path, *rest: (path, 0.25, 0.5))
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), "--train.max-samples", "128", "--out"]
+    old, new, all_new = (str(tmp_path / name) for name in ("old", "new", "all_new"))
+    assert run.main([*args, old]) == 0
+    capsys.readouterr()
+    assert run.main([*args, new, *COACHED, "--skills", old]) == 0
+    out = capsys.readouterr().out
+    assert "once   " not in out
+    assert "walk                     refined: cost 0.50; with noise 25 % lose it" in out
+    assert "of 1 motions" in out
+    assert run.main([*args, all_new, *COACHED]) == 0
+    assert "of 2 motions" in capsys.readouterr().out

@@ -1,0 +1,85 @@
+"""Making a motion that was found by trial (`envs.samcon`) better: nearer to its clip, smoother, and such that it can be kept to.
+
+Source: Tassa, Erez and Todorov 2012, "Synthesis and stabilization of complex behaviors through online trajectory optimization" (iterative LQR through a simulator's contacts).
+
+Shapes: ``M`` moments, ``A`` action.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from envs.expert import Expert, lost_share
+from envs.lqr import EFFORT, MOST_RAD, Dynamics, Regulators, regulate
+from envs.samcon import Tube
+
+SMOOTH = (1.0, 2.0, 3.0, 2.0, 1.0)  # weights of the neighbours that targets are smoothed with
+FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 0.02, 300.0  # of an improvement's change of targets, as further effort
+LOST = 8.0  # cost at which a motion is lost
+GAIN = 1e-3  # share of its cost by which an improvement must better a motion
+NOISES = ((0.05, 4), (0.03, 8))  # deviations of the noise on actions that a motion is refined under, and how many shares of a change are tried then
+FAR = 0.3  # weight of the mean cost of a motion beside the share of characters that lose it
+
+
+def smoothed(targets: Tensor) -> Tensor:
+    """Targets ``[M, A]``, each averaged with those of the two steps before and after it."""
+    padded = torch.cat((targets[:1].expand(2, -1), targets, targets[-1:].expand(2, -1)))
+    return sum(weight / sum(SMOOTH) * padded[k : k + len(targets)] for k, weight in enumerate(SMOOTH))  # type: ignore[return-value]
+
+
+def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iterations: int, noise: float, shares: int, generator: torch.Generator) -> Tube:
+    """A motion nearer to a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, and smoother, than the ``path [M]`` from the same first state: iterative LQR.
+
+    Each iteration tries ``shares`` of what the regulator would change, each many times with white ``noise`` on actions, for what suffers none cannot be kept to; the best in the
+    mean goes on if it is better than what there was."""
+    deviations, each, damping = dynamics.deviations, dynamics.physics.num_envs // shares, FIRST_DAMPING
+    count = each * shares
+    share = torch.linspace(0.0, 1.0, shares, device=qpos.device).repeat_interleave(each).unsqueeze(-1)
+    idle = dynamics.physics.num_envs - count
+    for _ in range(iterations):
+        targets = path.action * dynamics.scale
+        wanted = smoothed(targets)
+        parts = (*dynamics.linearize(path), deviations.error_slopes(path.qpos), deviations.errors(path.qpos, path.qvel, qpos, qvel), targets - wanted)
+        better = None
+        while better is None and damping <= MOST_DAMPING:
+            feedback = regulate(*parts, EFFORT, damping)
+            dynamics.begin(path.qpos[:1].expand(count + idle, -1), path.qvel[:1].expand(count + idle, -1))
+            made: list[Tube] = []
+            cost = torch.zeros(count, device=qpos.device)
+            for k, target in enumerate(targets):
+                here_qpos, here_qvel = (part[:count] for part in dynamics.state())
+                if k:
+                    cost += torch.nan_to_num(deviations.errors(here_qpos, here_qvel, qpos[k], qvel[k]).square().sum(-1), nan=LOST).clamp_max(LOST)
+                off = deviations.between(here_qpos, here_qvel, path.qpos[k], path.qvel[k])
+                change = share * feedback.change[k] - (off @ feedback.gain[k].t()).clamp(-MOST_RAD, MOST_RAD)
+                action = ((target + change) / dynamics.scale).clamp(-1.0, 1.0)
+                cost += EFFORT * (action * dynamics.scale - wanted[k]).square().sum(-1)
+                made.append(Tube(here_qpos, here_qvel, action))
+                push = noise * torch.randn(each, action.shape[1], generator=generator, device=qpos.device)
+                push[0] = 0.0
+                tried = action + push.repeat(shares, 1)
+                dynamics.step(torch.cat((tried, tried[:1].expand(idle, -1))))
+            mean = cost.view(shares, each).mean(1)
+            best = int(mean.argmin())
+            if float(mean[best]) < (1 - GAIN) * float(mean[0]):
+                better = Tube.cat([moment.rows(slice(best * each, best * each + 1)) for moment in made])
+                damping = max(damping / 4, LEAST_DAMPING) if best > shares // 2 else damping
+            else:
+                damping *= 4
+        if better is None:
+            break
+        path = better
+    return path
+
+
+def best_refined(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, clip: int, cycle: int, iterations: int, generator: torch.Generator) -> tuple[Tube, float, float]:
+    """The ``path [M]`` or what refining it under less or more noise (`NOISES`) makes of it, whichever characters keep to best and is nearest to the clip, ``qpos [M, nq]`` and
+    ``qvel [M, nv]``; with the share of characters that lose it and its mean cost. ``clip``, ``cycle``: as in `Regulators.around`."""
+    found = []
+    for motion in (path, *(refine(dynamics, path, qpos, qvel, iterations, noise, shares, generator) for noise, shares in NOISES)):
+        lost = lost_share(Expert(dynamics, Regulators.around(dynamics, motion, clip, cycle)), generator)
+        cost = float(dynamics.deviations.errors(motion.qpos, motion.qvel, qpos, qvel).square().sum(-1).mean())
+        found.append((lost + FAR * cost, motion, lost, cost))
+    _, motion, lost, cost = min(found, key=lambda one: one[0])
+    return motion, lost, cost

@@ -1,0 +1,135 @@
+"""Which motions lead into which: the ways against ones that are drawn by hand, and two standing characters that can take each other's place."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from envs.expert import Expert
+from envs.guided import GuideConfig, Guided
+from envs.lqr import Dynamics, Regulators
+from envs.motion_graph import MotionGraph, candidates, motion_graph, shortest, stays
+from envs.physics_cpu import CpuPhysics
+from tests.envs.test_lqr import DT, stood
+
+
+def test_ways_have_as_few_changes_as_can_be():
+    direct = torch.zeros(5, 5, dtype=torch.bool)
+    for a, b in ((0, 1), (1, 2), (2, 3), (0, 2), (3, 0)):
+        direct[a, b] = True
+    toward = shortest(direct)
+    assert toward[0].tolist() == [0, 1, 2, 2, 0]  # 3 by way of 2; 4 not at all
+    assert toward[1].tolist() == [2, 1, 2, 2, 1]
+    assert toward[4].tolist() == [4, 4, 4, 4, 4]
+    assert toward[:, 4].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_graph_says_how_many_pairs_lead_into_each_other_and_how_many_to_each_other():
+    leave = torch.tensor([[-1, 3, -1], [-1, -1, 4], [-1, -1, -1]])
+    graph = MotionGraph(leave, leave, shortest(leave >= 0))
+    assert graph.density == pytest.approx(2 / 6)
+    assert graph.reach == pytest.approx(3 / 6)
+
+
+@pytest.fixture(scope="module")
+def dynamics(character):
+    return Dynamics(character, CpuPhysics(character.model, 16, 1), DT)
+
+
+@pytest.fixture(scope="module")
+def two(dynamics):
+    """Somebody who stands, twice, as clips 3 and 5: moments 0 to 29 and 30 to 59."""
+    path = stood(dynamics)
+    return Expert(dynamics, Regulators.cat([Regulators.around(dynamics, path, clip, 12) for clip in (3, 5)]))
+
+
+def test_motions_are_left_where_the_other_is_nearest(two):
+    left, taken, cost = candidates(two)
+    assert len(left) == 6  # three moments of each pair
+    assert (two.motion[left] != two.motion[taken]).all()
+    assert ((left - taken).abs() == 30).sum() >= 4  # the same moments of the other, but where these lie side by side
+    assert cost.min() < 1e-3
+    assert (left[:3].diff().abs() >= 4).all()
+
+
+def test_who_is_put_where_no_feedback_helps_does_not_stay(two, dynamics):
+    left, taken = torch.tensor([20, 20]), torch.tensor([50, 20])
+    assert stays(two, left, taken, torch.Generator().manual_seed(0)).tolist() == [True, True]
+    qvel = two.regulators.qvel.clone()
+    qvel[20, 0] += 6.0  # runs away
+    away = Expert(dynamics, replace(two.regulators, qvel=qvel))
+    assert stays(away, left[:1], taken[:1], torch.Generator().manual_seed(0)).tolist() == [False]
+
+
+def test_two_who_stand_lead_into_each_other(two, monkeypatch):
+    graph = motion_graph(two, torch.Generator().manual_seed(0))
+    assert graph.density == 1.0
+    assert graph.toward.tolist() == [[0, 1], [0, 1]]
+    assert (two.motion[graph.leave[[0, 1], [1, 0]]] == torch.tensor([0, 1])).all()
+    assert (two.motion[graph.enter[[0, 1], [1, 0]]] == torch.tensor([1, 0])).all()
+    assert graph.leave.diagonal().tolist() == [-1, -1]
+    monkeypatch.setattr("envs.motion_graph.stays", lambda expert, left, taken, generator: torch.zeros(len(left), dtype=torch.bool))
+    assert motion_graph(two, torch.Generator().manual_seed(0)).density == 0.0
+
+
+def test_of_the_changes_that_work_the_one_with_the_least_cost_is_made(two, monkeypatch):
+    left, taken = torch.tensor([8, 9, 10, 11]), torch.tensor([38, 39, 40, 41])
+    monkeypatch.setattr("envs.motion_graph.candidates", lambda expert: (left, taken, torch.tensor([3.0, 1.0, 0.5, 2.0])))
+    monkeypatch.setattr("envs.motion_graph.stays", lambda expert, left, taken, generator: left != 10)
+    graph = motion_graph(two, torch.Generator())
+    assert (int(graph.leave[0, 1]), int(graph.enter[0, 1]), int(graph.leave[1, 0])) == (9, 39, -1)
+
+
+def test_one_motion_leads_nowhere(dynamics):
+    alone = Expert(dynamics, Regulators.around(dynamics, stood(dynamics), 3, 12))
+    assert motion_graph(alone, torch.Generator()).toward.tolist() == [[0]]
+
+
+def guided(two, **settings):
+    graph = motion_graph(two, torch.Generator().manual_seed(0))
+    return Guided(two, graph, GuideConfig(**settings), torch.Generator().manual_seed(0))
+
+
+def test_half_of_the_characters_stay_with_their_motion_and_half_go_to_the_other(two):
+    there = guided(two)
+    assert torch.equal(there.goal[:8], two.motion[there.moment[:8]])
+    assert torch.equal(there.goal[8:], 1 - two.motion[there.moment[8:]])  # the only one that it leads to
+    assert torch.equal(there.clip, torch.tensor([3, 5])[there.goal])
+    for _ in range(30):
+        there.step(there.advice())
+    assert torch.equal(two.motion[there.moment], there.goal)  # all have gone over
+    assert not there.lost.any()
+
+
+def test_only_the_second_half_is_given_something_else_to_do(two):
+    there = guided(two, change_every=1)
+    before = there.goal.clone()
+    assert there.change().tolist() == list(range(8, 16))
+    assert torch.equal(there.goal[:8], before[:8])
+    assert len(guided(two, change_every=10**9).change()) == 0
+
+
+def test_who_is_far_off_or_has_been_on_the_way_for_long_begins_anew(two):
+    there = guided(two, episode_steps=4)
+    there.physics.qvel[5, 0] += 8.0
+    ends = [there.step(there.advice()) for _ in range(4)]
+    assert ends[0].nonzero().flatten().tolist() == [5]
+    assert there.lost.nonzero().flatten().tolist() == [5]
+    assert ends[3].all()
+    there.begin(torch.tensor([2, 5]))
+    assert there.age.tolist() == [4, 4, 0, 4, 4, 0, *[4] * 10]
+    assert not there.lost.any()
+
+
+def test_advice_answers_a_push_and_moves_on_with_who_is_ahead(two):
+    there = guided(two, start_off=0.0)
+    there.moment[:] = torch.where(two.motion[there.moment] == 0, 25, 55)
+    there.goal[:] = two.motion[there.moment]
+    where = two.regulators.qpos[there.moment + 1], two.regulators.qvel[there.moment + 1]
+    there.physics.set_state(torch.arange(16), *where)  # a step ahead of what is expected; standing changes little in it
+    action = there.advice()
+    assert set((there.moment % 30).tolist()) <= {24, 25, 26}
+    there.physics.qvel[3, 4] += 1.0  # toppling forward
+    pushed = there.advice()
+    assert (pushed[3] - action[3]).abs().max() > 0.01
+    torch.testing.assert_close(pushed[:3], action[:3], atol=1e-3, rtol=0)
