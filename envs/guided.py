@@ -30,6 +30,11 @@ class GuideConfig:
     change_every: int = 75
     start_off: float = 0.1
 
+    def __post_init__(self) -> None:
+        if min(self.refinements, self.start_off) < 0 or min(self.episode_steps, self.change_every) < 1:
+            got = f"{self.refinements}, {self.start_off:g}, {self.episode_steps}, {self.change_every}"
+            raise ValueError(f"guide: refinements, start_off, episode_steps, change_every: got {got}; expected at least 0, 0, 1, 1")
+
 
 class Guided:
     """Args:

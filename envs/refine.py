@@ -73,13 +73,18 @@ def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iteration
     return path
 
 
+def mean_cost(dynamics: Dynamics, motion: Tube, qpos: Tensor, qvel: Tensor) -> float:
+    """How far a ``motion [M]`` is from a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, on average; 0.1 to 0.5 is close."""
+    return float(dynamics.deviations.errors(motion.qpos, motion.qvel, qpos, qvel).square().sum(-1).mean())
+
+
 def best_refined(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, clip: int, cycle: int, iterations: int, generator: torch.Generator) -> tuple[Tube, float, float]:
     """The ``path [M]`` or what refining it under less or more noise (`NOISES`) makes of it, whichever characters keep to best and is nearest to the clip, ``qpos [M, nq]`` and
     ``qvel [M, nv]``; with the share of characters that lose it and its mean cost. ``clip``, ``cycle``: as in `Regulators.around`."""
     found = []
     for motion in (path, *(refine(dynamics, path, qpos, qvel, iterations, noise, shares, generator) for noise, shares in NOISES)):
         lost = lost_share(Expert(dynamics, Regulators.around(dynamics, motion, clip, cycle)), generator)
-        cost = float(dynamics.deviations.errors(motion.qpos, motion.qvel, qpos, qvel).square().sum(-1).mean())
+        cost = mean_cost(dynamics, motion, qpos, qvel)
         found.append((lost + FAR * cost, motion, lost, cost))
     _, motion, lost, cost = min(found, key=lambda one: one[0])
     return motion, lost, cost

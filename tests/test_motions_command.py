@@ -222,6 +222,22 @@ def test_clips_are_followed_filmed_and_saved_as_simulated(tmp_path, character, c
     assert Image.open(tmp_path / "a.png").width > 8 * 64
 
 
+def test_what_was_found_can_be_refined(tmp_path, character, monkeypatch, capsys):
+    monkeypatch.setattr("cfg.commands.motions.REFINERS", 16)
+    rest = constant_velocity(character.skeleton, (0.0, 0.0, 0.0), character.default_height_m, duration_s=0.4, loop="none")
+    replace(rest, name="rest").save(tmp_path / "rest.npz")
+    args = ["motions", "track", "rest", "--clips-dir", str(tmp_path), *QUICK]
+    assert run.main([*args, "--save", str(tmp_path / "found")]) == 0
+    assert "refined" not in capsys.readouterr().out
+    assert run.main([*args, "--save", str(tmp_path / "refined"), "--refine", "2"]) == 0
+    words = capsys.readouterr().out.split("rest refined: mean cost ")[1].split()
+    assert float(words[2]) < float(words[0])
+    found, refined = (Clip.load(tmp_path / name / "rest.npz") for name in ("found", "refined"))
+    assert found.num_frames == refined.num_frames
+    assert not np.allclose(found.joint_quat, refined.joint_quat)
+    assert line_of(capsys, "track", "--clips-dir", tmp_path, "--refine", "-1") == "error: run.py motions track: --refine: got -1; expected at least 0\n"
+
+
 def test_there_is_nothing_to_draw_of_clips_that_nobody_can_follow(tmp_path, character, capsys):
     spun = constant_spin(character.skeleton, {"root": (0.0, 0.0, 60.0)}, height_m=0.89, duration_s=0.5)
     replace(spun, name="spun").save(tmp_path / "spun.npz")

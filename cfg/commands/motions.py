@@ -15,6 +15,7 @@ from PIL import Image
 from rich.progress import track as track_progress
 
 from cfg.cli import parse
+from cfg.coached import REFINERS, make_dynamics
 from cfg.importing import OWN, ImportArgs, import_files
 from cfg.load import closest
 from cfg.previews import beside_source
@@ -24,6 +25,7 @@ from cfg.teaching import make_samcon, tell
 from envs.character import load_character
 from envs.engines import share_of_cores
 from envs.film import beside, film, grid, motion_strip, strip, write_image, write_video
+from envs.refine import NOISES, mean_cost, refine
 from envs.render import Picture, make_renderer
 from envs.samcon import SamconConfig
 from motions import ik
@@ -135,13 +137,14 @@ class TrackArgs:
         clips: names in the clips folder; all if none is given.
         out: video file (.mp4). strip: picture file (.png) with a row a clip. save: folder for the simulated motions, as clips (.npz) and as BVH.
         clips_dir: folder of the clips. character: who follows them. size: pixels of one square. seed: of what is tried.
-        samcon: how clips are followed.
+        refine: iterations, of a second or two each, in which what was found is brought nearer to the clip and made smoother. samcon: how clips are followed.
     """
 
     clips: tyro.conf.Positional[tuple[str, ...]] = ()
     out: Path | None = None
     strip: Path | None = None
     save: Path | None = None
+    refine: int = 0
     clips_dir: Path = Path("clips")
     character: str = OWN
     size: int = 400
@@ -253,6 +256,8 @@ def render(args: RenderArgs) -> None:
 
 
 def track_clips(args: TrackArgs) -> None:
+    if args.refine < 0:
+        raise ValueError(f"run.py motions track: --refine: got {args.refine}; expected at least 0")
     clips, config = clips_named(args.clips, args.clips_dir), RunConfig(device="cpu", seed=args.seed, samcon=args.samcon)
     character = load_character(args.character, config.env.sim_dt)
     torch.set_num_threads(share_of_cores(0))
@@ -262,9 +267,16 @@ def track_clips(args: TrackArgs) -> None:
         track = samcon.track(k, learn=False)
         print(tell(clip.name, track), flush=True)
         if track.reached_s:
-            path = track.path.qpos.numpy()
-            motions.append(beside(path, samcon.clip_path(k, len(path))[0].numpy()))
-            titles.append(" ".join(tell(clip.name, track).split()))
+            title, motion, wanted = " ".join(tell(clip.name, track).split()), track.path, samcon.clip_path(k, len(track.path.action))
+            if args.refine:
+                dynamics = make_dynamics(config, character, samcon.library, REFINERS)
+                motion = refine(dynamics, motion, *wanted, args.refine, *NOISES[-1], torch.Generator().manual_seed(args.seed))
+                costs = [mean_cost(dynamics, each, *wanted) for each in (track.path, motion)]
+                title = f"{clip.name} refined: mean cost {costs[0]:.3f} to {costs[1]:.3f}"
+                print(title, flush=True)
+            path = motion.qpos.numpy()
+            motions.append(beside(path, wanted[0].numpy()))
+            titles.append(title)
             if args.save:
                 write_rollouts(args.save, path[:, None], fps, character, [clip.name], f"after {clip.source}", clip.license)
     if not motions and (args.out or args.strip):

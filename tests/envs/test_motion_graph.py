@@ -133,3 +133,9 @@ def test_advice_answers_a_push_and_moves_on_with_who_is_ahead(two):
     pushed = there.advice()
     assert (pushed[3] - action[3]).abs().max() > 0.01
     torch.testing.assert_close(pushed[:3], action[:3], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("wrong", [{"refinements": -1}, {"start_off": -0.1}, {"episode_steps": 0}, {"change_every": 0}])
+def test_settings_that_make_no_sense_are_named(wrong):
+    with pytest.raises(ValueError, match=r"^guide: refinements, start_off, episode_steps, change_every: got .*; expected at least 0, 0, 1, 1$"):
+        GuideConfig(**wrong)
