@@ -31,7 +31,7 @@ class Player(Pupil, Protocol):
 
     @property
     def obs_normalizer(self) -> Normalizer: ...
-    def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor: ...
+    def act(self, obs: Tensor, z: Tensor) -> Tensor: ...
 
 
 class Guided(Protocol):
@@ -81,7 +81,7 @@ class CoachConfig:
 
 @dataclass(frozen=True)
 class Moments:
-    """What was advised: ``obs [M, O]``, ``action [M, A]`` and ``clip [M]``."""
+    """What was advised: ``obs [M, O]``, ``action [M, A]``, both in half precision (bfloat16 is too coarse: a root's height to 2 mm at best), and ``clip [M]``."""
 
     obs: Tensor
     action: Tensor
@@ -89,7 +89,7 @@ class Moments:
 
     @staticmethod
     def empty(count: int, obs_dim: int, action_dim: int, device: torch.device) -> Moments:
-        obs, action = (torch.zeros(count, size, dtype=torch.bfloat16, device=device) for size in (obs_dim, action_dim))
+        obs, action = (torch.zeros(count, size, dtype=torch.float16, device=device) for size in (obs_dim, action_dim))
         return Moments(obs, action, torch.zeros(count, dtype=torch.long, device=device))
 
     def put(self, ids: Tensor, obs: Tensor, action: Tensor, clip: Tensor) -> None:
@@ -113,9 +113,9 @@ class Round:
     lost: Tensor
 
 
-def coach(learner: Player, guided: Guided, config: CoachConfig, bf16: bool, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None) -> Moments:
+def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None) -> Moments:
     """Coaches the policy; returns the moments that it should rehearse. The statistics that it sees observations by stay as they are then: with others, it no longer does
-    what it was taught.
+    what it was taught. All is in single precision, whatever training uses: advice answers small differences.
 
     Args:
         memory: what trained skills do, which the policy is shown meanwhile, under latents of the clips that they know. told: called after each round.
@@ -135,7 +135,7 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, bf16: bool, memo
             advice, clip = guided.advice(), guided.clip
             seen.put((filled + torch.arange(count, device=device)) % config.kept, guided.obs, advice, clip)
             filled += count
-            own = learner.act(guided.obs, z, bf16)
+            own = learner.act(guided.obs, z)
             action = torch.where(torch.rand(count, 1, generator=generator, device=device) < led, advice, own)
             over = guided.step(action + noises * torch.randn(action.shape, generator=generator, device=device))
             begun = over.nonzero().flatten()
@@ -158,8 +158,7 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, bf16: bool, memo
             if memory is not None and remembered:
                 before = known(learner, memory, remembered)
                 obs, latents, action = torch.cat((obs, before.obs)), torch.cat((latents, before.z)), torch.cat((action, before.action))
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                off = (learner.policy(obs, latents) - action).square().mean()
+            off = (learner.policy(obs, latents) - action).square().mean()
             optimizer.zero_grad()
             off.backward()
             optimizer.step()

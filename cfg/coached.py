@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from ase import checkpoint
-from ase.actor_critic import use_bf16
 from ase.cloning import remember
 from ase.coaching import Round, coach
 from ase.distributed import rank
@@ -109,7 +108,6 @@ def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Seq
     if not motions:
         raise ValueError(f"coach: rounds: got {config.train.coach.rounds}, but no clip could be followed; expected at least one")
     guided = make_guided(config, env.character, library, motions)
-    bf16 = use_bf16(config.train.bf16, env.device)
     memory = None
     if ends:
         memory = remember(env, learner, torch.tensor([library.index(name) for name in ends], device=env.device), round(REMEMBER_S / config.env.control_dt))
@@ -120,7 +118,7 @@ def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Seq
             shares = ", ".join(f"{name} {100 * float(each.mean()):.0f}" for name, each in lost.items() if len(each))
             print(f"coached, round {made.number} ({100 * min(made.progress, 1.0):.0f} %): error {made.error:.3f}; of episodes that ended, lost, in percent: {shares}", flush=True)
 
-    moments = coach(learner, guided, config.train.coach, bf16, memory, told)
+    moments = coach(learner, guided, config.train.coach, memory, told)
     if rank() == 0:
         checkpoint.save(out / LESSONS, {"obs": moments.obs.half(), "action": moments.action.half(), "clip": moments.clip}, "lessons", {})
     return load_lessons(out, library)

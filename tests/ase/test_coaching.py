@@ -59,7 +59,7 @@ def player():
 def coached(points, memory=None, told=lambda made: None, **settings):
     learner = player()
     config = CoachConfig(**({"rounds": 60, "steps": 10, "updates": 20, "batch_size": 256, "lr": 5e-3, "led_rounds": 5, "kept": 4000, "shown": 500} | settings))
-    return learner, coach(learner, points, config, False, memory, told)
+    return learner, coach(learner, points, config, memory, told)
 
 
 def test_a_policy_learns_what_the_expert_says_of_where_it_gets_to():
@@ -107,10 +107,10 @@ def test_latents_are_of_the_clip_that_is_to_be_done(monkeypatch):
     assert 0 < ANEW < 0.1
     learner, seen = player(), []
     act = learner.act
-    monkeypatch.setattr(learner, "act", lambda obs, z, bf16=False: (seen.append(z.clone()), act(obs, z, bf16))[1])
+    monkeypatch.setattr(learner, "act", lambda obs, z: (seen.append(z.clone()), act(obs, z))[1])
     points = Points(changes=[3, 4])
     monkeypatch.setattr(points, "step", lambda action: torch.zeros(32, dtype=torch.bool))
-    coach(learner, points, CoachConfig(rounds=1, steps=4, updates=1, batch_size=8, kept=200, shown=8), False)
+    coach(learner, points, CoachConfig(rounds=1, steps=4, updates=1, batch_size=8, kept=200, shown=8))
     for t, z in enumerate(seen):
         goal = torch.arange(32) % 2
         goal[3:5] = (goal[3:5] + t) % 2
@@ -154,7 +154,7 @@ def test_only_the_latest_moments_are_kept():
     points = Points()
     _, shown = coached(points, rounds=3, kept=64, shown=1000, updates=1)
     assert len(shown.obs) == 64
-    latest = torch.cat(points.advised[-2:]).to(torch.bfloat16).float()
+    latest = torch.cat(points.advised[-2:]).half().float()
     assert set(map(tuple, shown.action.tolist())) == set(map(tuple, latest.tolist()))
 
 
