@@ -157,8 +157,8 @@ def test_those_who_keep_to_the_clip_go_on_in_place_of_the_others(character, rest
     assert with_selection.reached == 20
     assert with_selection.cost < 0.3 * without.cost
     assert with_selection.tube.action.shape == (20 * 3 * 4, 28)
-    assert with_selection.path.shape == (20 * 3, 43)
-    assert with_selection.path[-1, 2] > 0.8
+    assert with_selection.path.qpos.shape == (20 * 3, 43)
+    assert with_selection.path.qpos[-1, 2] > 0.8
 
 
 def test_a_clip_that_nobody_can_follow_is_learned_from_as_it_is(character):
@@ -166,7 +166,7 @@ def test_a_clip_that_nobody_can_follow_is_learned_from_as_it_is(character):
     spun = constant_spin(character.skeleton, {"root": (0.0, 0.0, 60.0)}, height_m=0.89, duration_s=1.0)
     track = make(character, [spun]).track(0)
     assert (track.reached_s, track.length_s, track.cost) == (0.0, pytest.approx(1.0), math.inf)
-    assert len(track.path) == 0
+    assert len(track.path.action) == 0
     assert len(track.tube.action) == 30
     assert track.tube.qpos[:, 2].tolist() == pytest.approx([0.89] * 30)
 
@@ -191,8 +191,10 @@ def test_the_path_is_one_simulation(character, rest):
     alone = CpuPhysics(character.model, 1, 1)
     qpos, qvel = samcon._codec.encode(samcon.library.state_at(torch.zeros(1, dtype=torch.long), torch.zeros(1)))
     alone.set_state(torch.zeros(1, dtype=torch.long), qpos, qvel)
-    for state, action in zip(made.path, made.tube.action, strict=True):  # with one survivor all descend from it
+    assert torch.equal(made.path.action, made.tube.action)  # with one survivor all descend from it
+    for state, rate, action in zip(made.path.qpos, made.path.qvel, made.path.action, strict=True):
         torch.testing.assert_close(alone.qpos[0], state, atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone.qvel[0], rate, atol=1e-3, rtol=0)
         alone.step(character.action_offset + character.action_scale * action.unsqueeze(0), 4)
 
 
