@@ -127,7 +127,7 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory |
     noises = torch.tensor(NOISES, device=device)[torch.arange(count, device=device) % len(NOISES)].unsqueeze(-1)
     seen, filled = Moments.empty(config.kept, guided.obs.shape[1], guided.advice().shape[1], device), 0
     remembered = round(config.memory_share * config.batch_size) if memory is not None else 0
-    start, progress, k = time.monotonic(), 0.0, 0
+    start, progress, k, have = time.monotonic(), 0.0, 0, 0
     while progress < 1:
         led = max(0.0, 1 - k / config.led_rounds)
         ended, lost = torch.zeros(0, dtype=torch.long, device=device), torch.zeros(0, device=device)
@@ -169,5 +169,4 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory |
         told(Round(k, progress, float(error / config.updates) ** 0.5, ended, lost))
     copy_from_first([learner.policy, learner.obs_normalizer])
     learner.obs_normalizer.settle()
-    have = min(filled, config.kept)
     return seen.rows(torch.randperm(have, generator=generator, device=device)[: config.shown])

@@ -9,7 +9,7 @@ import torch
 
 from ase import checkpoint
 from ase.cloning import remember
-from ase.coaching import Round, coach
+from ase.coaching import Moments, Round, coach
 from ase.distributed import rank
 from ase.learner import Learner
 from cfg.schema import RunConfig
@@ -100,7 +100,7 @@ def make_guided(config: RunConfig, character: Character, library: MotionLibrary,
     return Guided(expert, graph, config.guide, generator)
 
 
-def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, tracks: Path | None) -> ClipActions | None:
+def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, tracks: Path | None) -> ClipActions:
     """Coaches a learner along all clips but those ``known`` that end, which it shows to remember meanwhile; returns what it should rehearse, which it also saves in ``out``."""
     library = env.library
     ends = [name for name in known if not library.loops[library.index(name)]]
@@ -121,11 +121,16 @@ def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Seq
     moments = coach(learner, guided, config.train.coach, memory, told)
     if rank() == 0:
         checkpoint.save(out / LESSONS, {"obs": moments.obs.half(), "action": moments.action.half(), "clip": moments.clip}, "lessons", {})
-    return load_lessons(out, library)
+    return as_lessons(moments, library)
+
+
+def as_lessons(moments: Moments, library: MotionLibrary) -> ClipActions:
+    """Moments to rehearse, of which clips count by the library's weights."""
+    return ClipActions(moments.obs, moments.action, moments.clip, (library.weights / moments.clip.bincount(minlength=library.num_clips))[moments.clip])
 
 
 def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:
-    """What a coached run rehearses, from its folder; clips count by the library's weights."""
+    """What a coached run rehearses, from its folder."""
     tree, _ = checkpoint.load(out / LESSONS, "lessons")
     obs, action, clip = (tree[name].to(library.device) for name in ("obs", "action", "clip"))
-    return ClipActions(obs.float(), action.float(), clip, (library.weights / clip.bincount(minlength=library.num_clips))[clip])
+    return as_lessons(Moments(obs.float(), action.float(), clip), library)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from envs.character import Character
+from envs.samcon import FEET, HEIGHT, PLACE, TURN
 from envs.state import StateCodec
 from motions.rotations import quat_conj, quat_exp, quat_log, quat_mul, quat_rotate, yaw_quat
 
@@ -114,10 +115,10 @@ class Deviations:
         centre = (state.body_pos_w * self._mass.unsqueeze(-1)).sum(1)
         pose = state.body_pos_w - centre.unsqueeze(1)
         parts = (
-            (20 / count, pose),
-            (10 / len(self._feet), pose[:, self._feet]),
-            (20.0, centre[:, 2:]),
-            (0.7 / count, state.body_mat_w),
-            (0.7, state.body_mat_w[:, 0]),
+            (PLACE / count, pose),
+            (FEET / len(self._feet), pose[:, self._feet]),
+            (HEIGHT, centre[:, 2:]),
+            (TURN / count, state.body_mat_w),
+            (TURN, state.body_mat_w[:, 0]),
         )
         return torch.cat([weight**0.5 * part.flatten(1) for weight, part in parts], dim=-1)

@@ -21,7 +21,8 @@ class Expert:
     dynamics: simulations of the character. regulators: the motions, on the same device.
 
     Attributes:
-        cycles: for each motion, its moments that come again and again, or all of one that ends. motion: ``[M]`` which of them each moment is of.
+        clips: ``[K]`` the clip that each motion is of. motion: ``[M]`` which motion each moment is of.
+        cycles: for each motion, its moments that come again and again, or all of one that ends.
     """
 
     def __init__(self, dynamics: Dynamics, regulators: Regulators):
@@ -54,6 +55,12 @@ class Expert:
         change = -torch.einsum("nae,ne->na", regulators.gain[moment], nearest).clamp(-MOST_RAD, MOST_RAD)
         return (regulators.action[moment] + change / self.dynamics.scale).clamp(-1.0, 1.0), moment
 
+    def act(self, moment: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+        """Acts for a control step, with white ``noise`` on actions, for characters that should be at ``moment [N]``; returns where they should be then."""
+        action, moment = self.advise(moment)
+        self.dynamics.step(action + noise * torch.randn(action.shape, generator=generator, device=action.device))
+        return self.regulators.after[moment]
+
     def lost(self, moment: Tensor) -> Tensor:
         """Who is too far from ``moment [N]`` for advice, ``[N]``."""
         regulators, physics = self.regulators, self.dynamics.physics
@@ -69,8 +76,6 @@ def lost_share(expert: Expert, generator: torch.Generator) -> float:
     expert.dynamics.begin(expert.regulators.qpos[moment], expert.regulators.qvel[moment])
     lost = torch.zeros(count, dtype=torch.bool, device=device)
     for _ in range(TRIAL_STEPS):
-        action, moment = expert.advise(moment)
-        expert.dynamics.step(action + TRIAL_NOISE * torch.randn(action.shape, generator=generator, device=device))
-        moment = expert.regulators.after[moment]
+        moment = expert.act(moment, TRIAL_NOISE, generator)
         lost |= expert.lost(moment)
     return float(lost.float().mean())

@@ -20,7 +20,7 @@ from envs.motion_graph import MotionGraph
 @dataclass(frozen=True)
 class GuideConfig:
     """Attributes:
-    refinements: iterations in which what was found of a clip is made better (`envs.lqr.refine`).
+    refinements: iterations in which what was found of a clip is made better (`envs.refine`).
     episode_steps: control steps after which a character begins anew. change_every: after which, on average, half of the characters are to do another clip.
     start_off: deviation of where episodes begin, in units of `Deviations.steps`.
     """
@@ -56,7 +56,7 @@ class Guided:
         self.moment, self.goal, self.age = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(3))
         self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._changes = torch.arange(self.num_envs, device=self.device) >= self.num_envs // 2
-        self.obs = torch.zeros(0, device=self.device)
+        self.obs = self._observe(slice(None))
         self.begin(torch.arange(self.num_envs, device=self.device))
 
     @property
@@ -66,6 +66,8 @@ class Guided:
 
     def begin(self, ids: Tensor) -> None:
         """Starts characters ``ids [n]`` near random moments of random motions."""
+        if not len(ids):
+            return
         motion = torch.randint(len(self._sizes), (len(ids),), generator=self.generator, device=self.device)
         part = torch.rand(len(ids), generator=self.generator, device=self.device)
         moments = self._starts[self._first[motion] + (part * self._sizes[motion]).long()]
@@ -74,7 +76,7 @@ class Guided:
         self.physics.set_state(ids, *deviations.added(regulators.qpos[moments], regulators.qvel[moments], off))
         self.moment[ids], self.goal[ids], self.age[ids], self.lost[ids] = moments, motion, 0, False
         self._set_goals(ids[self._changes[ids]])
-        self._see()
+        self.obs = self.obs.index_copy(0, ids, self._observe(ids))
 
     def _set_goals(self, ids: Tensor) -> None:
         """Gives characters ``ids [n]`` random motions to do that those which they do lead to."""
@@ -89,8 +91,9 @@ class Guided:
         self._set_goals(ids)
         return ids
 
-    def _see(self) -> None:
-        self.obs = observe(self.expert.deviations.codec.decode(self.physics.qpos, self.physics.qvel), self.dynamics.character.skeleton)
+    def _observe(self, ids: Tensor | slice) -> Tensor:
+        """What characters ``ids [n]`` see, ``[n, O]``."""
+        return observe(self.expert.deviations.codec.decode(self.physics.qpos[ids], self.physics.qvel[ids]), self.dynamics.character.skeleton)
 
     def advice(self) -> Tensor:
         """What each character should do, ``[N, A]``: stay on its motion, or take up the next one on the way to its goal where the graph says so."""
@@ -107,6 +110,6 @@ class Guided:
         self.dynamics.step(action)
         self.moment = self.expert.regulators.after[self.moment]
         self.age += 1
-        self._see()
+        self.obs = self._observe(slice(None))
         self.lost = self.expert.lost(self.moment)
         return self.lost | (self.age >= self.config.episode_steps)

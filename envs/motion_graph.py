@@ -75,9 +75,7 @@ def stays(expert: Expert, left: Tensor, taken: Tensor, generator: torch.Generato
         dynamics.begin(regulators.qpos[left[rows]], regulators.qvel[left[rows]])
         moment = taken[rows]
         for _ in range(TRIAL_STEPS):
-            action, moment = expert.advise(moment)
-            dynamics.step(action + TRIAL_NOISE * torch.randn(action.shape, generator=generator, device=action.device))
-            moment = regulators.after[moment]
+            moment = expert.act(moment, TRIAL_NOISE, generator)
         found.append(~expert.lost(moment)[: len(ids)])
     return torch.cat(found)
 

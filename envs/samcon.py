@@ -25,6 +25,7 @@ from envs.state import StateCodec
 from motions.library import MotionLibrary
 from motions.skeleton import CharacterState
 
+PLACE, FEET, HEIGHT, TURN = 20.0, 10.0, 20.0, 0.7  # weights of squared differences of a pose (see `tracking_cost`), a m² and a squared Frobenius norm
 LOST = 10.0  # median cost of the survivors at which a pass is given up
 GOOD, PASSABLE = 0.8, 1.5  # mean cost of a pass that is good; and that will do once `PATIENCE` passes have been made
 PATIENCE = 16
@@ -173,7 +174,7 @@ def tracking_cost(now: CharacterState, before: Tensor, clip: CharacterState, cli
     velocity = (now.body_pos_w - before - clip.body_pos_w + clip_before) / dt
     of_centre = (velocity * mass.unsqueeze(-1)).sum(1).square().sum(-1)
     of_bodies = (velocity.square().sum(-1) * mass).sum(-1)
-    standing = 20 * place.mean(-1) + 10 * place[:, feet].mean(-1) + 20 * off[:, 2] + 2 * off[:, :2].sum(-1) + 0.7 * (turn.mean(-1) + turn[:, 0])
+    standing = PLACE * place.mean(-1) + FEET * place[:, feet].mean(-1) + HEIGHT * off[:, 2] + 2 * off[:, :2].sum(-1) + TURN * (turn.mean(-1) + turn[:, 0])
     return standing + 0.4 * of_centre + 0.15 * of_bodies
 
 

@@ -103,7 +103,7 @@ def test_a_run_without_tracks_is_named(tmp_path: Path, clips_dir: Path, trained:
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *TRACKED, "--out", str(tmp_path / "run"), "--tracks", str(trained)]
     assert error_line(capsys, *args) == f"error: checkpoint {trained / 'tracks.safetensors'}: not found"
     args.remove("--train.clone.tracked")
-    assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} without --train.clone.tracked; expected both or neither"
+    assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} with neither --train.clone.tracked nor --train.coach.rounds; expected one of them"
 
 
 @pytest.fixture

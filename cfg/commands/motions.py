@@ -262,14 +262,14 @@ def track_clips(args: TrackArgs) -> None:
     character = load_character(args.character, config.env.sim_dt)
     torch.set_num_threads(share_of_cores(0))
     samcon = make_samcon(config, character, MotionLibrary(clips, character.skeleton))
+    dynamics = make_dynamics(config, character, samcon.library, REFINERS) if args.refine else None
     fps, motions, titles = 1 / config.env.control_dt, [], []
     for k, clip in enumerate(clips):
         track = samcon.track(k, learn=False)
         print(tell(clip.name, track), flush=True)
         if track.reached_s:
             title, motion, wanted = " ".join(tell(clip.name, track).split()), track.path, samcon.clip_path(k, len(track.path.action))
-            if args.refine:
-                dynamics = make_dynamics(config, character, samcon.library, REFINERS)
+            if dynamics is not None:
                 motion = refine(dynamics, motion, *wanted, args.refine, *NOISES[-1], torch.Generator().manual_seed(args.seed))
                 costs = [mean_cost(dynamics, each, *wanted) for each in (track.path, motion)]
                 title = f"{clip.name} refined: mean cost {costs[0]:.3f} to {costs[1]:.3f}"

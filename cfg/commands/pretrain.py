@@ -24,6 +24,7 @@ from cfg.teaching import clip_teacher, teach
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
+from envs.clip_actions import ClipActions
 from envs.demos import DemoWindows
 from envs.engines import choose_device
 from envs.film import write_video
@@ -67,7 +68,7 @@ def main(args: Sequence[str]) -> None:
 def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     if tracks is not None and not config.train.clone.tracked and not config.train.coach.rounds:
-        raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.clone.tracked; expected both or neither")
+        raise ValueError(f"run.py pretrain: --tracks: got {tracks} with neither --train.clone.tracked nor --train.coach.rounds; expected one of them")
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
@@ -75,6 +76,7 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     if config.train.imitation_weight:
         learner.imitate(demos, env.layout.tracking_weights())
     known = begin_with(learner, skills, library.names) if skills is not None and not resume else ()
+    teacher: ClipActions | None
     with writing(out):
         if config.train.coach.rounds:
             teacher = load_lessons(out, library) if resume else be_coached(config, env, learner, known, out, tracks)
