@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ase.cloning import Memory, Pupil, known
+from ase.cloning import Lesson, Memory, Pupil, known
 from ase.distributed import copy_from_first
 from ase.normalizer import Normalizer
 
@@ -40,11 +40,14 @@ class Guided(Protocol):
     num_envs: int
     obs: Tensor
     lost: Tensor
+    moment: Tensor
+    regret: Tensor
 
     @property
     def clip(self) -> Tensor: ...
     def begin(self, ids: Tensor) -> None: ...
     def advice(self) -> Tensor: ...
+    def weights(self) -> Tensor: ...
     def step(self, action: Tensor) -> Tensor: ...
     def change(self) -> Tensor: ...
 
@@ -81,24 +84,30 @@ class CoachConfig:
 
 @dataclass(frozen=True)
 class Moments:
-    """What was advised: ``obs [M, O]``, ``action [M, A]``, both in half precision (bfloat16 is too coarse: a root's height to 2 mm at best), and ``clip [M]``."""
+    """What was advised: ``obs [M, O]``, ``action [M, A]``, both in half precision (bfloat16 is too coarse: a root's height to 2 mm at best), ``clip [M]``, the ``moment [M]`` of the
+    expert's motions that it was taken for, and how much it counts, ``weight [M]``."""
 
     obs: Tensor
     action: Tensor
     clip: Tensor
+    moment: Tensor
+    weight: Tensor
 
     @staticmethod
     def empty(count: int, obs_dim: int, action_dim: int, device: torch.device) -> Moments:
         obs, action = (torch.zeros(count, size, dtype=torch.float16, device=device) for size in (obs_dim, action_dim))
-        return Moments(obs, action, torch.zeros(count, dtype=torch.long, device=device))
+        clip, moment = torch.zeros(2, count, dtype=torch.long, device=device)
+        return Moments(obs, action, clip, moment, torch.zeros(count, device=device))
 
-    def put(self, ids: Tensor, obs: Tensor, action: Tensor, clip: Tensor) -> None:
+    def put(self, ids: Tensor, others: Moments) -> None:
         """Replaces moments ``ids [n]``."""
-        self.obs[ids], self.action[ids], self.clip[ids] = obs.to(self.obs.dtype), action.to(self.action.dtype), clip
+        for f in fields(self):
+            mine = getattr(self, f.name)
+            mine[ids] = getattr(others, f.name).to(mine.dtype)
 
     def rows(self, ids: Tensor) -> Moments:
         """Moments ``ids [n]`` in single precision."""
-        return Moments(self.obs[ids].float(), self.action[ids].float(), self.clip[ids])
+        return Moments(self.obs[ids].float(), self.action[ids].float(), self.clip[ids], self.moment[ids], self.weight[ids])
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,9 @@ class Round:
     lost: Tensor
 
 
-def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None) -> Moments:
+def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None, bf16: bool = False) -> Moments:
     """Coaches the policy; returns the moments that it should rehearse. The statistics that it sees observations by stay as they are then: with others, it no longer does
-    what it was taught. All is in single precision, whatever training uses: advice answers small differences.
+    what it was taught. A moment's error counts by what acting so would cost in the end, and less the further a character is from its motion.
 
     Args:
         memory: what trained skills do, which the policy is shown meanwhile, under latents of the clips that they know. told: called after each round.
@@ -133,7 +142,7 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory |
         ended, lost = torch.zeros(0, dtype=torch.long, device=device), torch.zeros(0, device=device)
         for _ in range(config.steps):
             advice, clip = guided.advice(), guided.clip
-            seen.put((filled + torch.arange(count, device=device)) % config.kept, guided.obs, advice, clip)
+            seen.put((filled + torch.arange(count, device=device)) % config.kept, Moments(guided.obs, advice, clip, guided.moment, guided.weights()))
             filled += count
             own = learner.act(guided.obs, z)
             action = torch.where(torch.rand(count, 1, generator=generator, device=device) < led, advice, own)
@@ -154,15 +163,19 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory |
             some = seen.rows(torch.randint(have, (config.batch_size,), generator=generator, device=device))
             obs = learner.obs_normalizer(some.obs)
             obs = obs + config.obs_noise * torch.randn(obs.shape, generator=generator, device=device)
-            latents, action = learner.latents_for(some.clip), some.action
+            lesson = Lesson(obs, learner.latents_for(some.clip), some.action)
             if memory is not None and remembered:
-                before = known(learner, memory, remembered)
-                obs, latents, action = torch.cat((obs, before.obs)), torch.cat((latents, before.z)), torch.cat((action, before.action))
-            off = (learner.policy(obs, latents) - action).square().mean()
+                lesson = lesson.beside(known(learner, memory, remembered))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                off = learner.policy(lesson.obs, lesson.z) - lesson.action
+            told_off, known_off = off.split((len(obs), len(off) - len(obs)))
+            regret = (guided.regret[some.moment] @ told_off.unsqueeze(-1)).squeeze(-1) * told_off
+            weight = some.weight / some.weight.mean()
+            loss = ((regret.mean(-1) * weight).sum() + known_off.square().mean(-1).sum()) / len(off)
             optimizer.zero_grad()
-            off.backward()
+            loss.backward()
             optimizer.step()
-            error += off.detach()
+            error += (told_off.detach().square().mean(-1) * weight).mean()
         k += 1
         progress = max(k / config.rounds, (time.monotonic() - start) / (60 * config.minutes) if config.minutes else 0.0)
         optimizer.param_groups[0]["lr"] = config.lr * (1 - 0.95 * min(progress, 1.0))

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ase import checkpoint
+from ase.actor_critic import use_bf16
 from ase.cloning import remember
-from ase.coaching import Moments, Round, coach
+from ase.coaching import Round, coach
 from ase.distributed import rank
 from ase.learner import Learner
 from cfg.schema import RunConfig
@@ -118,19 +120,19 @@ def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Seq
             shares = ", ".join(f"{name} {100 * float(each.mean()):.0f}" for name, each in lost.items() if len(each))
             print(f"coached, round {made.number} ({100 * min(made.progress, 1.0):.0f} %): error {made.error:.3f}; of episodes that ended, lost, in percent: {shares}", flush=True)
 
-    moments = coach(learner, guided, config.train.coach, memory, told)
+    moments = coach(learner, guided, config.train.coach, memory, told, use_bf16(config.train.bf16, env.device))
     if rank() == 0:
         checkpoint.save(out / LESSONS, {"obs": moments.obs.half(), "action": moments.action.half(), "clip": moments.clip}, "lessons", {})
-    return as_lessons(moments, library)
+    return as_lessons(moments.obs, moments.action, moments.clip, library)
 
 
-def as_lessons(moments: Moments, library: MotionLibrary) -> ClipActions:
+def as_lessons(obs: Tensor, action: Tensor, clip: Tensor, library: MotionLibrary) -> ClipActions:
     """Moments to rehearse, of which clips count by the library's weights."""
-    return ClipActions(moments.obs, moments.action, moments.clip, (library.weights / moments.clip.bincount(minlength=library.num_clips))[moments.clip])
+    return ClipActions(obs, action, clip, (library.weights / clip.bincount(minlength=library.num_clips))[clip])
 
 
 def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:
     """What a coached run rehearses, from its folder."""
     tree, _ = checkpoint.load(out / LESSONS, "lessons")
     obs, action, clip = (tree[name].to(library.device) for name in ("obs", "action", "clip"))
-    return as_lessons(Moments(obs.float(), action.float(), clip), library)
+    return as_lessons(obs.float(), action.float(), clip, library)

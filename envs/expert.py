@@ -61,11 +61,14 @@ class Expert:
         self.dynamics.step(action + noise * torch.randn(action.shape, generator=generator, device=action.device))
         return self.regulators.after[moment]
 
+    def off(self, moment: Tensor) -> Tensor:
+        """What states cost that should be those of ``moment [N]``, ``[N]``."""
+        regulators, physics = self.regulators, self.dynamics.physics
+        return self.deviations.errors(physics.qpos, physics.qvel, regulators.qpos[moment], regulators.qvel[moment]).square().sum(-1)
+
     def lost(self, moment: Tensor) -> Tensor:
         """Who is too far from ``moment [N]`` for advice, ``[N]``."""
-        regulators, physics = self.regulators, self.dynamics.physics
-        errors = self.deviations.errors(physics.qpos, physics.qvel, regulators.qpos[moment], regulators.qvel[moment])
-        return ~(errors.square().sum(-1) <= LOST)
+        return ~(self.off(moment) <= LOST)
 
 
 def lost_share(expert: Expert, generator: torch.Generator) -> float:

@@ -16,6 +16,8 @@ from envs.expert import Expert
 from envs.features import observe
 from envs.motion_graph import MotionGraph
 
+NEAR = 0.05  # cost of a state at which advice counts half of what it does on the motion itself
+
 
 @dataclass(frozen=True)
 class GuideConfig:
@@ -42,6 +44,7 @@ class Guided:
 
     Attributes:
         obs: ``[N, O]`` what the characters see. goal: ``[N]`` the motion that each is to do. moment: ``[N]`` where it is, in that or on the way there.
+        regret: ``[M, A, A]`` what it costs in the end to act otherwise than is advised in a moment, as a quadratic form of actions with a mean diagonal of 1.
         age: ``[N]`` control steps since it began. lost: ``[N]`` who was too far off.
     """
 
@@ -53,6 +56,9 @@ class Guided:
         self._starts, self._first = torch.cat(expert.cycles), self._sizes.cumsum(0) - self._sizes
         leads = graph.toward != torch.arange(len(self._sizes), device=self.device).unsqueeze(1)
         self._ways, self._count = leads.int().argsort(dim=1, descending=True), leads.sum(1)  # where each motion leads to, first
+        regret, scale = expert.regulators.regret, expert.dynamics.scale
+        regret = regret * scale * scale.unsqueeze(-1)
+        self.regret = regret / regret.diagonal(dim1=1, dim2=2).mean(-1).view(-1, 1, 1)
         self.moment, self.goal, self.age = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(3))
         self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._changes = torch.arange(self.num_envs, device=self.device) >= self.num_envs // 2
@@ -104,6 +110,10 @@ class Guided:
         self.moment = torch.where(there, self.graph.enter[motion, following], self.moment)
         action, self.moment = self.expert.advise(self.moment)
         return action
+
+    def weights(self) -> Tensor:
+        """How much what is advised counts, ``[N]``: 1 on a motion, less the further from it, for who is nearly lost needs no fine advice."""
+        return NEAR / (NEAR + self.expert.off(self.moment))
 
     def step(self, action: Tensor) -> Tensor:
         """One control step with actions ``[N, A]``; returns who must begin anew, ``[N]``: who is `lost`, or has been on the way for long enough."""

@@ -83,11 +83,13 @@ class Dynamics:
 
 @dataclass(frozen=True)
 class Feedback:
-    """How to act near a motion: ``change [M, A]`` radians of targets that would better it, less ``gain [M, A, E]`` by deviations; and costs-to-go ``[M, E, E]``."""
+    """How to act near a motion: ``change [M, A]`` radians of targets that would better it, less ``gain [M, A, E]`` by deviations; costs-to-go ``[M, E, E]``, and what acting
+    otherwise costs, ``regret [M, A, A]``."""
 
     change: Tensor
     gain: Tensor
     cost: Tensor
+    regret: Tensor
 
 
 def regulate(dynamics: Tensor, control: Tensor, error_slopes: Tensor, errors: Tensor, off_targets: Tensor, effort: float, damping: float = 0.0) -> Feedback:
@@ -100,11 +102,12 @@ def regulate(dynamics: Tensor, control: Tensor, error_slopes: Tensor, errors: Te
     pull, bend = (slope @ errors.double().unsqueeze(-1)).squeeze(-1), slope @ slope.mT  # gradient and curvature of the errors
     linear, cost = LAST_WEIGHT * pull[-1], LAST_WEIGHT * bend[-1]
     weight = (effort + damping) * torch.eye(control.shape[2], dtype=torch.float64, device=control.device)
-    changes, gains, costs = [torch.zeros_like(off[-1])], [torch.zeros_like(control[-1].double().t())], [cost]
+    changes, gains, costs, regrets = [torch.zeros_like(off[-1])], [torch.zeros_like(control[-1].double().t())], [cost], [weight]
     for k in range(len(off) - 2, -1, -1):
         a, b = dynamics[k].double(), control[k].double()
         to_control, mixed = effort * off[k] + b.t() @ linear, b.t() @ cost @ a
-        solved = torch.linalg.solve(weight + b.t() @ cost @ b, torch.cat((to_control.unsqueeze(-1), mixed), dim=-1))
+        regret = weight + b.t() @ cost @ b
+        solved = torch.linalg.solve(regret, torch.cat((to_control.unsqueeze(-1), mixed), dim=-1))
         change, gain = -solved[:, 0], solved[:, 1:]
         linear = pull[k] + a.t() @ linear + mixed.t() @ change
         cost = bend[k] + a.t() @ cost @ a - mixed.t() @ gain
@@ -112,7 +115,8 @@ def regulate(dynamics: Tensor, control: Tensor, error_slopes: Tensor, errors: Te
         changes.append(change)
         gains.append(gain)
         costs.append(cost)
-    return Feedback(*(torch.stack(parts[::-1]).float() for parts in (changes, gains, costs)))
+        regrets.append(regret)
+    return Feedback(*(torch.stack(parts[::-1]).float() for parts in (changes, gains, costs, regrets)))
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class Regulators:
 
     Attributes:
         qpos, qvel, action: ``[M, nq]``, ``[M, nv]``, ``[M, A]`` the motion. gain: ``[M, A, E]`` radians of targets by deviations. cost: ``[M, E, E]`` costs-to-go.
+        regret: ``[M, A, A]`` what it costs in the end to act otherwise for a step, as a quadratic form of radians of targets.
         after: ``[M]`` the moment a control step later. clip: ``[M]`` what it is of.
     """
 
@@ -129,6 +134,7 @@ class Regulators:
     action: Tensor
     gain: Tensor
     cost: Tensor
+    regret: Tensor
     after: Tensor
     clip: Tensor
 
@@ -143,7 +149,7 @@ class Regulators:
         if cycle:
             last = len(moments) - 1 - min(TAIL, len(moments) - 1 - cycle)
             after = torch.where(moments >= last, moments + 1 - cycle, after)
-        return Regulators(path.qpos, path.qvel, path.action, found.gain, found.cost, after, torch.full_like(moments, clip))
+        return Regulators(path.qpos, path.qvel, path.action, found.gain, found.cost, found.regret, after, torch.full_like(moments, clip))
 
     @staticmethod
     def cat(parts: list[Regulators]) -> Regulators:

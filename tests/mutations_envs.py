@@ -245,6 +245,9 @@ MUTATIONS = [
     Mutation("envs/lqr.py", "- mixed.t() @ gain", "+ mixed.t() @ gain", LQR),
     Mutation("envs/lqr.py", "effort * off[k] + b.t() @ linear", "b.t() @ linear", LQR),
     Mutation("envs/lqr.py", "a.t() @ linear + mixed.t() @ change", "a.t() @ linear", LQR),
+    Mutation("envs/lqr.py", "regret = weight + b", "regret = weight - b", LQR),
+    Mutation("envs/guided.py", "NEAR / (NEAR + ", "NEAR / (2 * NEAR + ", MOTION_GRAPH),
+    Mutation("envs/guided.py", "regret * scale * scale.unsqueeze(-1)", "regret * scale", MOTION_GRAPH),
     Mutation("envs/lqr.py", "(effort + damping)", "(effort - damping)", LQR),
     Mutation(
         "envs/lqr.py",

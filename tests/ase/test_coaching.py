@@ -22,6 +22,7 @@ class Points:
         self.lost, self.age = torch.zeros(32, dtype=torch.bool), torch.zeros(32, dtype=torch.long)
         self.generator = torch.Generator().manual_seed(0)
         self.actions, self.advised, self.begun, self.changes = [], [], [], list(changes)
+        self.moment, self.regret = torch.zeros(32, dtype=torch.long), torch.eye(2).unsqueeze(0)
 
     @property
     def clip(self):
@@ -37,6 +38,9 @@ class Points:
         found = torch.stack((0.5 * (2.0 * self.goal - 1 - self.obs[:, 0]), torch.zeros(32)), -1)
         self.advised.append(found)
         return found
+
+    def weights(self):
+        return torch.ones(32)
 
     def step(self, action):
         self.actions.append(action.clone())
@@ -117,6 +121,23 @@ def test_latents_are_of_the_clip_that_is_to_be_done(monkeypatch):
         assert torch.equal(learner.anchors.cell(z), goal)
     assert torch.equal(seen[0][5:], seen[3][5:])
     assert not torch.equal(seen[0][3], seen[2][3])
+
+
+def test_advice_counts_by_its_weight_and_by_what_it_costs_to_act_otherwise(monkeypatch):
+    """All are in the same place; half are told to do 0.5 in both numbers and half to do nothing. The first half counts three times as much, and to it their sum alone matters."""
+    points, first = Points(), torch.arange(32) < 16
+    monkeypatch.setattr(points, "begin", lambda ids: None)
+    monkeypatch.setattr(points, "step", lambda action: torch.zeros(32, dtype=torch.bool))
+    monkeypatch.setattr(points, "advice", lambda: 0.5 * first.float().unsqueeze(-1).expand(-1, 2))
+    monkeypatch.setattr(points, "weights", lambda: torch.where(first, 1.5, 0.5))
+    points.goal[:], points.moment = 0, (~first).long()
+    sides, both = torch.tensor([[1.0, 0.9], [0.9, 1.0]]), torch.eye(2)
+    points.regret = torch.stack((sides, torch.diag(torch.tensor([1.0, 4.0]))))
+    learner, _ = coached(points, rounds=30, obs_noise=0.0)
+    wanted = torch.linalg.solve(1.5 * points.regret[0] + 0.5 * points.regret[1], 1.5 * points.regret[0] @ torch.full((2,), 0.5))
+    found = learner.act(points.obs[:1], learner.anchors.points[[0]])
+    torch.testing.assert_close(found[0], wanted, atol=0.03, rtol=0)
+    assert (wanted - torch.linalg.solve(1.5 * both + 0.5 * both, torch.full((2,), 0.75))).abs().max() > 0.1  # it is not the mean by weights alone
 
 
 def test_what_skills_did_before_is_kept():

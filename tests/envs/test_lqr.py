@@ -69,6 +69,22 @@ def test_costs_to_go_are_what_deviations_cost_in_the_end():
     assert cost == pytest.approx(float(start @ found.cost[0] @ start), rel=1e-4)
 
 
+def test_regret_is_what_acting_otherwise_for_a_step_costs_in_the_end():
+    dynamics, control, slope, errors, off = problem()
+    found = regulate(dynamics, control, slope, 0 * errors, 0 * off, 0.7)
+
+    def cost(otherwise):
+        state, total = torch.tensor([0.3, -0.2, 0.5]), 0.0
+        for k in range(5):
+            change = -found.gain[k] @ state + (otherwise if k == 0 else 0)
+            total += (LAST_WEIGHT if k == 4 else 1.0) * float((slope[k].t() @ state).square().sum()) + (0.7 * float(change.square().sum()) if k < 4 else 0)
+            state = dynamics[k] @ state + control[k] @ change
+        return total
+
+    for otherwise in torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]):
+        assert cost(otherwise) - cost(0 * otherwise) == pytest.approx(float(otherwise @ found.regret[0] @ otherwise), rel=1e-3)
+
+
 def test_damping_makes_changes_smaller():
     parts = problem()
     sizes = [float(regulate(*parts, 0.1, damping).change.norm()) for damping in (0.0, 10.0, 1000.0)]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from envs.deviations import SPEED_WEIGHT
 from envs.expert import Expert
-from envs.guided import GuideConfig, Guided
+from envs.guided import NEAR, GuideConfig, Guided
 from envs.lqr import Dynamics, Regulators
 from envs.motion_graph import MotionGraph, candidates, motion_graph, shortest, stays
 from envs.physics_cpu import CpuPhysics
@@ -139,3 +140,19 @@ def test_advice_answers_a_push_and_moves_on_with_who_is_ahead(two):
 def test_settings_that_make_no_sense_are_named(wrong):
     with pytest.raises(ValueError, match=r"^guide: refinements, start_off, episode_steps, change_every: got .*; expected at least 0, 0, 1, 1$"):
         GuideConfig(**wrong)
+
+
+def test_advice_counts_by_how_near_to_the_motion_it_is_given(two):
+    there = guided(two, start_off=0.0)
+    there.physics.qvel[3, 0] += (NEAR / SPEED_WEIGHT) ** 0.5
+    weights = there.weights()
+    assert float(weights[3]) == pytest.approx(0.5, abs=0.02)
+    torch.testing.assert_close(weights[:3], torch.ones(3), atol=1e-3, rtol=0)
+
+
+def test_regret_is_by_units_of_the_action_and_one_on_average(two):
+    regret, moment = guided(two).regret, 20
+    torch.testing.assert_close(regret.diagonal(dim1=1, dim2=2).mean(-1), torch.ones(len(regret)))
+    scale = two.dynamics.scale
+    by_radians = two.regulators.regret[moment]
+    torch.testing.assert_close(regret[moment, 3, 5] / regret[moment, 0, 0], by_radians[3, 5] * scale[3] * scale[5] / (by_radians[0, 0] * scale[0] ** 2))
