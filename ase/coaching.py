@@ -84,8 +84,8 @@ class CoachConfig:
 
 @dataclass(frozen=True)
 class Moments:
-    """What was advised: ``obs [M, O]``, ``action [M, A]``, both in half precision (bfloat16 is too coarse: a root's height to 2 mm at best), ``clip [M]``, the ``moment [M]`` of the
-    expert's motions that it was taken for, and how much it counts, ``weight [M]``."""
+    """What was advised: ``obs [M, O]``, ``action [M, A]``, both in half precision (bfloat16 is too coarse: a root's height to 2 mm at best), ``clip [M]``; the ``moment [M]`` of
+    the expert's motions that it was taken for, and how much it counts, ``weight [M]``."""
 
     obs: Tensor
     action: Tensor

@@ -98,7 +98,8 @@ def make_guided(config: RunConfig, character: Character, library: MotionLibrary,
     expert, generator = Expert(dynamics, Regulators.cat(experts)), torch.Generator(library.device).manual_seed(config.seed)
     graph = motion_graph(expert, generator)
     if rank() == 0:
-        print(f"of {len(experts)} motions {100 * graph.density:.0f} % of the pairs lead into each other, {100 * graph.reach:.0f} % by way of others", flush=True)
+        risen = f"from standing {int((graph.rise >= 0).sum())} can be begun and {int((graph.first >= 0).sum())} be reached"
+        print(f"of {len(experts)} motions {100 * graph.density:.0f} % of the pairs lead into each other, {100 * graph.reach:.0f} % by way of others; {risen}", flush=True)
     return Guided(expert, graph, config.guide, generator)
 
 

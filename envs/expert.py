@@ -22,6 +22,7 @@ class Expert:
 
     Attributes:
         clips: ``[K]`` the clip that each motion is of. motion: ``[M]`` which motion each moment is of.
+        before: ``[M]`` the moment a control step earlier.
         cycles: for each motion, its moments that come again and again, or all of one that ends.
     """
 
@@ -33,7 +34,7 @@ class Expert:
         before[after] = here
         straight = after[:-1] == here[1:]
         before[here[1:][straight]] = here[:-1][straight]  # where a motion goes back to there are two
-        self._near = torch.stack([{-1: before, 0: here, 1: after}[k] for k in LOOK])  # [looks, M]
+        self.before, self._near = before, torch.stack([{-1: before, 0: here, 1: after}[k] for k in LOOK])  # [M], [looks, M]
         clips, self.motion = regulators.clip.unique_consecutive(return_inverse=True)
         self.clips, self.cycles = clips, [self._cycle(k) for k in range(len(clips))]
 
@@ -54,6 +55,11 @@ class Expert:
         moment = moments.gather(0, best).squeeze(0)
         change = -torch.einsum("nae,ne->na", regulators.gain[moment], nearest).clamp(-MOST_RAD, MOST_RAD)
         return (regulators.action[moment] + change / self.dynamics.scale).clamp(-1.0, 1.0), moment
+
+    def change(self, moment: Tensor, leave: Tensor, enter: Tensor) -> Tensor:
+        """The moments of characters at ``moment [N]`` that take up ``enter [N]`` when they come to ``leave [N]``, or where they would be then if they have just passed it."""
+        after = self.regulators.after
+        return torch.where(moment == leave, enter, torch.where(moment == after[leave], after[enter], moment))
 
     def act(self, moment: Tensor, noise: float, generator: torch.Generator) -> Tensor:
         """Acts for a control step, with white ``noise`` on actions, for characters that should be at ``moment [N]``; returns where they should be then."""

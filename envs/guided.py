@@ -12,11 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from envs.expert import Expert
+from envs.expert import LOST, Expert
 from envs.features import observe
 from envs.motion_graph import MotionGraph
+from envs.resets import default_state
 
-NEAR = 0.05  # cost of a state at which advice counts half of what it does on the motion itself
+NEAR, NEAR_CHANGED = 0.05, 0.5  # cost of a state at which advice counts half of what it does on the motion itself, and soon after a change
+REST_SHARE = 0.25  # of the episodes of characters that change, which begin in the rest pose
+SURE = 0.25  # cost of a state at which no change is begun
+PATIENCE = 30  # control steps after a change in which nobody is lost who costs less than
+FAR = 20.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Guided:
     Attributes:
         obs: ``[N, O]`` what the characters see. goal: ``[N]`` the motion that each is to do. moment: ``[N]`` where it is, in that or on the way there.
         regret: ``[M, A, A]`` what it costs in the end to act otherwise than is advised in a moment, as a quadratic form of actions with a mean diagonal of 1.
-        age: ``[N]`` control steps since it began. lost: ``[N]`` who was too far off.
+        age: ``[N]`` control steps since it began. patience: ``[N]`` in how many it cannot be lost yet. lost: ``[N]`` who was too far off.
     """
 
     def __init__(self, expert: Expert, graph: MotionGraph, config: GuideConfig, generator: torch.Generator):
@@ -59,8 +64,10 @@ class Guided:
         regret, scale = expert.regulators.regret, expert.dynamics.scale
         regret = regret * scale * scale.unsqueeze(-1)
         self.regret = regret / regret.diagonal(dim1=1, dim2=2).mean(-1).view(-1, 1, 1)
-        self.moment, self.goal, self.age = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(3))
+        self.moment, self.goal, self.age, self.patience = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(4))
         self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        self._rest = [part.to(self.device) for part in expert.deviations.codec.encode(default_state(self.dynamics.character, 1))]
+        self._risen = (graph.first >= 0).nonzero().flatten()
         self._changes = torch.arange(self.num_envs, device=self.device) >= self.num_envs // 2
         self.obs = self._observe(slice(None))
         self.begin(torch.arange(self.num_envs, device=self.device))
@@ -71,7 +78,7 @@ class Guided:
         return self.expert.clips[self.goal]
 
     def begin(self, ids: Tensor) -> None:
-        """Starts characters ``ids [n]`` near random moments of random motions."""
+        """Starts characters ``ids [n]`` near random moments of random motions, and some of those that change near the rest pose."""
         if not len(ids):
             return
         motion = torch.randint(len(self._sizes), (len(ids),), generator=self.generator, device=self.device)
@@ -79,9 +86,17 @@ class Guided:
         moments = self._starts[self._first[motion] + (part * self._sizes[motion]).long()]
         deviations, regulators = self.expert.deviations, self.expert.regulators
         off = self.config.start_off * deviations.steps * torch.randn(len(ids), len(deviations.steps), generator=self.generator, device=self.device)
-        self.physics.set_state(ids, *deviations.added(regulators.qpos[moments], regulators.qvel[moments], off))
-        self.moment[ids], self.goal[ids], self.age[ids], self.lost[ids] = moments, motion, 0, False
-        self._set_goals(ids[self._changes[ids]])
+        qpos, qvel = regulators.qpos[moments], regulators.qvel[moments]
+        self.age[ids], self.lost[ids], self.patience[ids] = 0, False, 0
+        rest = self._changes[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < REST_SHARE)
+        if len(self._risen) and rest.any():
+            goal = self._risen[torch.randint(len(self._risen), (int(rest.sum()),), generator=self.generator, device=self.device)]
+            motion, moments = motion.clone(), moments.clone()
+            motion[rest], moments[rest], self.patience[ids[rest]] = goal, self.graph.rise[self.graph.first[goal]], PATIENCE
+            qpos, qvel = torch.where(rest.unsqueeze(-1), self._rest[0], qpos), torch.where(rest.unsqueeze(-1), self._rest[1], qvel)
+        self.physics.set_state(ids, *deviations.added(qpos, qvel, off))
+        self.moment[ids], self.goal[ids] = moments, motion
+        self._set_goals(ids[self._changes[ids] & ~rest])
         self.obs = self.obs.index_copy(0, ids, self._observe(ids))
 
     def _set_goals(self, ids: Tensor) -> None:
@@ -102,18 +117,22 @@ class Guided:
         return observe(self.expert.deviations.codec.decode(self.physics.qpos[ids], self.physics.qvel[ids]), self.dynamics.character.skeleton)
 
     def advice(self) -> Tensor:
-        """What each character should do, ``[N, A]``: stay on its motion, or take up the next one on the way to its goal where the graph says so."""
+        """What each character should do, ``[N, A]``: stay on its motion, or take up the next one on the way to its goal where the graph says so, if it
+        is close to its own."""
         motion = self.expert.motion[self.moment]
         following = self.graph.toward[motion, self.goal]
-        leave = self.graph.leave[motion, following]
-        there = (motion != self.goal) & (leave >= 0) & ((self.moment == leave) | (self.expert.regulators.after[self.moment] == leave))
-        self.moment = torch.where(there, self.graph.enter[motion, following], self.moment)
+        leave, enter = self.graph.leave[motion, following], self.graph.enter[motion, following]
+        may = (motion != self.goal) & (leave >= 0) & (self.expert.off(self.moment) < SURE)
+        changed = torch.where(may, self.expert.change(self.moment, leave, enter), self.moment)
+        self.patience = torch.where(self.expert.motion[changed] != motion, PATIENCE, (self.patience - 1).clamp_min(0))
+        self.moment = changed
         action, self.moment = self.expert.advise(self.moment)
         return action
 
     def weights(self) -> Tensor:
-        """How much what is advised counts, ``[N]``: 1 on a motion, less the further from it, for who is nearly lost needs no fine advice."""
-        return NEAR / (NEAR + self.expert.off(self.moment))
+        """How much what is advised counts, ``[N]``: 1 on a motion, less the further from it, for who is nearly lost needs no fine advice; but who has just changed is far off."""
+        near = torch.where(self.patience > 0, NEAR_CHANGED, NEAR)
+        return near / (near + self.expert.off(self.moment))
 
     def step(self, action: Tensor) -> Tensor:
         """One control step with actions ``[N, A]``; returns who must begin anew, ``[N]``: who is `lost`, or has been on the way for long enough."""
@@ -121,5 +140,5 @@ class Guided:
         self.moment = self.expert.regulators.after[self.moment]
         self.age += 1
         self.obs = self._observe(slice(None))
-        self.lost = self.expert.lost(self.moment)
+        self.lost = ~(self.expert.off(self.moment) <= torch.where(self.patience > 0, FAR, LOST))
         return self.lost | (self.age >= self.config.episode_steps)

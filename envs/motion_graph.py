@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from envs.expert import Expert
+from envs.resets import default_state
 
-TRIES = 3  # moments in which leaving one motion for another is tried
+TRIES = 4  # moments in which leaving one motion for another is tried
 APART = 4  # moments between these, at least
-TRIAL_STEPS = 60  # control steps for which a character must stay on the other motion
+LEAD_STEPS = 6  # control steps for which a character has followed the first motion when it changes
+TRIAL_STEPS = 60  # for which it must follow the other
 TRIAL_NOISE = 0.02  # deviation of the noise on its actions meanwhile
-TRIALS = 2  # all of which must succeed
+KEPT = 1.0  # cost of a state (`envs.deviations.Deviations.errors`) at which it does not follow it in the end
+TRIALS = 4  # all of which must succeed
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,25 @@ class MotionGraph:
     """Attributes:
     leave, enter: ``[K, K]`` moment of the first motion in which it is left for the second, and that of the second which is taken up then; -1: it cannot be.
     toward: ``[K, K]`` the motion that follows on the first on the shortest way to the second; the first itself where there is none.
+    rise: ``[K]`` moment of each motion that is taken up from the rest pose; -1: it cannot be. first: ``[K]`` the motion that is taken up first on the shortest way from the rest
+        pose to each; -1: there is none.
     """
 
     leave: Tensor
     enter: Tensor
     toward: Tensor
+    rise: Tensor
+    first: Tensor
+
+    @staticmethod
+    def of(leave: Tensor, enter: Tensor, rise: Tensor) -> MotionGraph:
+        """The ways of least changes."""
+        count = len(leave)
+        direct = torch.zeros(count + 1, count + 1, dtype=torch.bool, device=leave.device)  # the rest pose comes last
+        direct[:count, :count], direct[count, :count] = leave >= 0, rise >= 0
+        toward = shortest(direct)
+        first = toward[count, :count]
+        return MotionGraph(leave, enter, toward[:count, :count], rise, torch.where(first < count, first, -1))
 
     @property
     def density(self) -> float:
@@ -48,6 +65,23 @@ class MotionGraph:
         return float((self.toward != torch.arange(count, device=self.toward.device).unsqueeze(1)).sum()) / max(1, count * (count - 1))
 
 
+def costs_to_go(expert: Expert, qpos: Tensor, qvel: Tensor, other: Tensor) -> Tensor:
+    """What it costs to follow a motion from each of its moments ``other [m]`` in states ``[n]``: ``[n, m]``."""
+    regulators = expert.regulators
+    off = expert.deviations.between(qpos.unsqueeze(1), qvel.unsqueeze(1), regulators.qpos[other], regulators.qvel[other])  # [n, m, E]
+    return torch.einsum("abe,bef,abf->ab", off, regulators.cost[other], off)
+
+
+def some_apart(least: Tensor) -> list[int]:
+    """`TRIES` of ``least [n]``, from the smallest on, `APART`."""
+    least, found = least.clone(), []
+    for _ in range(TRIES):
+        best = int(least.argmin())
+        found.append(best)
+        least[max(0, best - APART + 1) : best + APART] = torch.inf
+    return found
+
+
 def candidates(expert: Expert) -> tuple[Tensor, Tensor, Tensor]:
     """Changes to try, ``[P]`` each: the moment that is left, the one that is taken up, and its cost-to-go then."""
     regulators, found = expert.regulators, []
@@ -55,35 +89,49 @@ def candidates(expert: Expert) -> tuple[Tensor, Tensor, Tensor]:
         for other in expert.cycles:
             if other is moments:
                 continue
-            here, there = (regulators.qpos[moments].unsqueeze(1), regulators.qvel[moments].unsqueeze(1)), (regulators.qpos[other], regulators.qvel[other])
-            off = expert.deviations.between(*here, *there)  # [moments, other, E]
-            least, nearest = torch.einsum("abe,bef,abf->ab", off, regulators.cost[other], off).min(1)
-            for _ in range(TRIES):
-                best = int(least.argmin())
-                found.append((int(moments[best]), int(other[nearest[best]]), float(least[best])))
-                least[max(0, best - APART + 1) : best + APART] = torch.inf
+            least, nearest = costs_to_go(expert, regulators.qpos[moments], regulators.qvel[moments], other).min(1)
+            found += [(int(moments[k]), int(other[nearest[k]]), float(least[k])) for k in some_apart(least)]
     left, taken, cost = (torch.tensor(part, device=regulators.clip.device) for part in zip(*found, strict=True))
     return left, taken, cost
 
 
-def stays(expert: Expert, left: Tensor, taken: Tensor, generator: torch.Generator) -> Tensor:
-    """Whether characters that take up moments ``taken [P]`` where they leave others, ``left [P]``, stay there, ``[P]``."""
-    dynamics, regulators = expert.dynamics, expert.regulators
-    count, found = dynamics.physics.num_envs, []
-    for ids in torch.arange(len(left), device=left.device).split(count):
+def risings(expert: Expert, qpos: Tensor, qvel: Tensor) -> tuple[Tensor, Tensor]:
+    """Moments to try to take up from a state ``[1]``, ``[P]``, and their costs-to-go then."""
+    found = []
+    for moments in expert.cycles:
+        costs = costs_to_go(expert, qpos, qvel, moments)[0]
+        found += [(int(moments[k]), float(costs[k])) for k in some_apart(costs)]
+    taken, cost = (torch.tensor(part, device=qpos.device) for part in zip(*found, strict=True))
+    return taken, cost
+
+
+def follows(expert: Expert, qpos: Tensor, qvel: Tensor, moment: Tensor, leave: Tensor, enter: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+    """Whether characters in states ``[P]`` that should be at ``moment [P]`` and take up ``enter [P]`` where they come to ``leave [P]`` follow that after ``steps``, ``[P]``."""
+    dynamics, count, found = expert.dynamics, expert.dynamics.physics.num_envs, []
+    for ids in torch.arange(len(moment), device=moment.device).split(count):
         rows = torch.cat((ids, ids[:1].expand(count - len(ids))))
-        dynamics.begin(regulators.qpos[left[rows]], regulators.qvel[left[rows]])
-        moment = taken[rows]
-        for _ in range(TRIAL_STEPS):
-            moment = expert.act(moment, TRIAL_NOISE, generator)
-        found.append(~expert.lost(moment)[: len(ids)])
+        dynamics.begin(qpos[rows], qvel[rows])
+        here = moment[rows]
+        for _ in range(steps):
+            here = expert.act(expert.change(here, leave[rows], enter[rows]), TRIAL_NOISE, generator)
+        kept = (expert.off(here) <= KEPT) & (expert.motion[here] == expert.motion[enter[rows]])
+        found.append(kept[: len(ids)])
     return torch.cat(found)
 
 
+def stays(expert: Expert, left: Tensor, taken: Tensor, generator: torch.Generator) -> Tensor:
+    """Whether characters that follow a motion to moments ``left [P]`` and take up others there, ``taken [P]``, stay with these, ``[P]``."""
+    moment = left
+    for _ in range(LEAD_STEPS):
+        moment = expert.before[moment]
+    return follows(expert, expert.regulators.qpos[moment], expert.regulators.qvel[moment], moment, left, taken, LEAD_STEPS + TRIAL_STEPS, generator)
+
+
 def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
-    """Tries all motions of an expert after each other."""
+    """Tries all motions of an expert after each other, and each from the rest pose."""
     count, device = len(expert.cycles), expert.regulators.clip.device
     leave, enter = (torch.full((count, count), -1, device=device) for _ in range(2))
+    rise = torch.full((count,), -1, device=device)
     if count > 1:
         left, taken, cost = candidates(expert)
         kept = torch.stack([stays(expert, left, taken, generator) for _ in range(TRIALS)]).all(0)
@@ -91,7 +139,14 @@ def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
             if kept[k]:
                 pair = expert.motion[left[k]], expert.motion[taken[k]]
                 leave[pair], enter[pair] = left[k], taken[k]
-    return MotionGraph(leave, enter, shortest(leave >= 0))
+    qpos, qvel = (part.to(device) for part in expert.deviations.codec.encode(default_state(expert.dynamics.character, 1)))
+    taken, cost = risings(expert, qpos, qvel)
+    rested = qpos.expand(len(taken), -1), qvel.expand(len(taken), -1)
+    kept = torch.stack([follows(expert, *rested, taken, taken, taken, TRIAL_STEPS, generator) for _ in range(TRIALS)]).all(0)
+    for k in cost.argsort(descending=True).tolist():
+        if kept[k]:
+            rise[expert.motion[taken[k]]] = taken[k]
+    return MotionGraph.of(leave, enter, rise)
 
 
 def shortest(direct: Tensor) -> Tensor:

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from envs import motion_graph as motion_graphs
 from envs.deviations import SPEED_WEIGHT
-from envs.expert import Expert
-from envs.guided import NEAR, GuideConfig, Guided
+from envs.expert import LOST, Expert
+from envs.guided import FAR, NEAR, NEAR_CHANGED, PATIENCE, SURE, GuideConfig, Guided
 from envs.lqr import Dynamics, Regulators
-from envs.motion_graph import MotionGraph, candidates, motion_graph, shortest, stays
+from envs.motion_graph import LEAD_STEPS, MotionGraph, candidates, motion_graph, shortest, stays
 from envs.physics_cpu import CpuPhysics
+from envs.resets import default_state
 from tests.envs.test_lqr import DT, stood
 
 
@@ -27,9 +29,11 @@ def test_ways_have_as_few_changes_as_can_be():
 
 def test_a_graph_says_how_many_pairs_lead_into_each_other_and_how_many_to_each_other():
     leave = torch.tensor([[-1, 3, -1], [-1, -1, 4], [-1, -1, -1]])
-    graph = MotionGraph(leave, leave, shortest(leave >= 0))
+    graph = MotionGraph.of(leave, leave, torch.tensor([-1, 5, -1]))
     assert graph.density == pytest.approx(2 / 6)
     assert graph.reach == pytest.approx(3 / 6)
+    assert torch.equal(graph.toward, shortest(leave >= 0))
+    assert graph.first.tolist() == [-1, 1, 1]  # from standing the second can be begun, and it leads to the third
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +50,31 @@ def two(dynamics):
 
 def test_motions_are_left_where_the_other_is_nearest(two):
     left, taken, cost = candidates(two)
-    assert len(left) == 6  # three moments of each pair
+    assert len(left) == 8  # four moments of each pair
     assert (two.motion[left] != two.motion[taken]).all()
-    assert ((left - taken).abs() == 30).sum() >= 4  # the same moments of the other, but where these lie side by side
+    assert ((left - taken).abs() == 30).sum() >= 5  # the same moments of the other, but where these lie side by side
     assert cost.min() < 1e-3
-    assert (left[:3].diff().abs() >= 4).all()
+    assert (left[:4].diff().abs() >= 4).all()
 
 
 def test_who_is_put_where_no_feedback_helps_does_not_stay(two, dynamics):
-    left, taken = torch.tensor([20, 20]), torch.tensor([50, 20])
+    left, taken = torch.tensor([8, 8]), torch.tensor([38, 8])
     assert stays(two, left, taken, torch.Generator().manual_seed(0)).tolist() == [True, True]
     qvel = two.regulators.qvel.clone()
-    qvel[20, 0] += 6.0  # runs away
+    qvel[8 - LEAD_STEPS, 0] += 6.0  # runs away
     away = Expert(dynamics, replace(two.regulators, qvel=qvel))
     assert stays(away, left[:1], taken[:1], torch.Generator().manual_seed(0)).tolist() == [False]
+
+
+def test_who_never_comes_to_where_it_changes_does_not_stay(two, monkeypatch):
+    monkeypatch.setattr("envs.motion_graph.LEAD_STEPS", 0)
+    monkeypatch.setattr("envs.motion_graph.TRIAL_STEPS", 0)
+    assert stays(two, torch.tensor([8, 8]), torch.tensor([38, 8]), torch.Generator()).tolist() == [False, True]
+
+
+def test_motions_are_changed_where_one_is_left_or_a_step_later(two):
+    moment = two.change(torch.tensor([7, 8, 9, 10]), torch.tensor([8] * 4), torch.tensor([35] * 4))
+    assert moment.tolist() == [7, 35, 36, 10]
 
 
 def test_two_who_stand_lead_into_each_other(two, monkeypatch):
@@ -81,6 +96,31 @@ def test_of_the_changes_that_work_the_one_with_the_least_cost_is_made(two, monke
     assert (int(graph.leave[0, 1]), int(graph.enter[0, 1]), int(graph.leave[1, 0])) == (9, 39, -1)
 
 
+def test_what_stands_can_be_begun_from_standing(two, monkeypatch):
+    graph = motion_graph(two, torch.Generator().manual_seed(0))
+    assert graph.first.tolist() == [0, 1]
+    assert (two.motion[graph.rise] == torch.tensor([0, 1])).all()
+    monkeypatch.setattr("envs.motion_graph.risings", lambda expert, qpos, qvel: (torch.tensor([2, 6, 8, 32, 36]), torch.tensor([1.0, 0.5, 2.0, 3.0, 4.0])))
+    assert motion_graph(two, torch.Generator().manual_seed(0)).rise.tolist() == [6, 32]  # what costs least
+    follows = motion_graphs.follows
+    monkeypatch.setattr("envs.motion_graph.follows", lambda expert, qpos, qvel, moment, *rest: follows(expert, qpos, qvel, moment, *rest) & (moment != 6) & (moment < 32))
+    assert motion_graph(two, torch.Generator().manual_seed(0)).rise.tolist() == [2, -1]
+
+
+def test_some_of_those_who_change_begin_in_the_rest_pose(two, monkeypatch):
+    qpos = two.deviations.codec.encode(default_state(two.dynamics.character, 1))[0]
+    monkeypatch.setattr("envs.guided.REST_SHARE", 1.0)
+    graph = MotionGraph.of(*(torch.full((2, 2), -1) for _ in range(2)), torch.tensor([-1, 36]))
+    there = Guided(two, graph, GuideConfig(start_off=0.0), torch.Generator().manual_seed(0))
+    assert torch.equal(there.physics.qpos[8:], qpos.expand(8, -1))
+    assert there.moment[8:].tolist() == [36] * 8
+    assert there.goal[8:].tolist() == [1] * 8
+    assert there.patience.tolist() == [0] * 8 + [PATIENCE] * 8
+    assert not torch.equal(there.physics.qpos[:8], qpos.expand(8, -1))
+    monkeypatch.setattr("envs.guided.REST_SHARE", 0.0)
+    assert not guided(two, start_off=0.0).patience.any()
+
+
 def test_one_motion_leads_nowhere(dynamics):
     alone = Expert(dynamics, Regulators.around(dynamics, stood(dynamics), 3, 12))
     assert motion_graph(alone, torch.Generator()).toward.tolist() == [[0]]
@@ -91,7 +131,8 @@ def guided(two, **settings):
     return Guided(two, graph, GuideConfig(**settings), torch.Generator().manual_seed(0))
 
 
-def test_half_of_the_characters_stay_with_their_motion_and_half_go_to_the_other(two):
+def test_half_of_the_characters_stay_with_their_motion_and_half_go_to_the_other(two, monkeypatch):
+    monkeypatch.setattr("envs.guided.REST_SHARE", 0.0)
     there = guided(two)
     assert torch.equal(there.goal[:8], two.motion[there.moment[:8]])
     assert torch.equal(there.goal[8:], 1 - two.motion[there.moment[8:]])  # the only one that it leads to
@@ -122,6 +163,26 @@ def test_who_is_far_off_or_has_been_on_the_way_for_long_begins_anew(two):
     assert not there.lost.any()
 
 
+def test_only_who_is_close_to_its_motion_changes_and_is_given_time_then(two):
+    there = guided(two, start_off=0.0)
+    motion = torch.arange(16) // 8
+    leave = there.graph.leave[motion, 1 - motion]
+    there.moment, there.goal = leave.clone(), 1 - motion
+    there.physics.set_state(torch.arange(16), two.regulators.qpos[leave], two.regulators.qvel[leave])
+    there.physics.qvel[5, 0] += (1.2 * SURE / SPEED_WEIGHT) ** 0.5
+    there.advice()
+    assert (two.motion[there.moment] != motion).nonzero().flatten().tolist() == [k for k in range(16) if k != 5]
+    assert there.patience.tolist() == [PATIENCE] * 5 + [0] + [PATIENCE] * 10
+    there.physics.qvel[4:6, 0] += (LOST / SPEED_WEIGHT) ** 0.5 + 1.0
+    there.physics.qvel[6, 0] += (FAR / SPEED_WEIGHT) ** 0.5 + 1.0
+    there.step(two.regulators.action[there.moment])
+    assert there.lost.nonzero().flatten().tolist() == [5, 6]
+    there.moment, there.goal = leave.clone(), motion
+    there.advice()
+    assert torch.equal(two.motion[there.moment], motion)  # nobody changes who is where it should be
+    assert there.patience.tolist() == [PATIENCE - 1] * 5 + [0] + [PATIENCE - 1] * 10
+
+
 def test_advice_answers_a_push_and_moves_on_with_who_is_ahead(two):
     there = guided(two, start_off=0.0)
     there.moment[:] = torch.where(two.motion[there.moment] == 0, 25, 55)
@@ -148,6 +209,8 @@ def test_advice_counts_by_how_near_to_the_motion_it_is_given(two):
     weights = there.weights()
     assert float(weights[3]) == pytest.approx(0.5, abs=0.02)
     torch.testing.assert_close(weights[:3], torch.ones(3), atol=1e-3, rtol=0)
+    there.patience[3] = 1
+    assert float(there.weights()[3]) == pytest.approx(NEAR_CHANGED / (NEAR_CHANGED + NEAR), abs=0.02)
 
 
 def test_regret_is_by_units_of_the_action_and_one_on_average(two):
