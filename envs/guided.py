@@ -122,7 +122,7 @@ class Guided:
         motion = self.expert.motion[self.moment]
         following = self.graph.toward[motion, self.goal]
         leave, enter = self.graph.leave[motion, following], self.graph.enter[motion, following]
-        may = (motion != self.goal) & (leave >= 0) & (self.expert.off(self.moment) < SURE)
+        may = (leave >= 0) & (self.expert.off(self.moment) < SURE)
         changed = torch.where(may, self.expert.change(self.moment, leave, enter), self.moment)
         self.patience = torch.where(self.expert.motion[changed] != motion, PATIENCE, (self.patience - 1).clamp_min(0))
         self.moment = changed

@@ -10,6 +10,7 @@ Shapes: ``K`` motions, ``M`` moments of all, ``P`` changes that are tried.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -127,6 +128,11 @@ def stays(expert: Expert, left: Tensor, taken: Tensor, generator: torch.Generato
     return follows(expert, expert.regulators.qpos[moment], expert.regulators.qvel[moment], moment, left, taken, LEAD_STEPS + TRIAL_STEPS, generator)
 
 
+def always(trial: Callable[[], Tensor]) -> Tensor:
+    """Which of ``trial``'s ``[P]`` succeed each time."""
+    return torch.stack([trial() for _ in range(TRIALS)]).all(0)
+
+
 def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
     """Tries all motions of an expert after each other, and each from the rest pose."""
     count, device = len(expert.cycles), expert.regulators.clip.device
@@ -134,18 +140,18 @@ def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
     rise = torch.full((count,), -1, device=device)
     if count > 1:
         left, taken, cost = candidates(expert)
-        kept = torch.stack([stays(expert, left, taken, generator) for _ in range(TRIALS)]).all(0)
+        kept = always(lambda: stays(expert, left, taken, generator))
         for k in torch.where(kept, cost, torch.inf).argsort(descending=True).tolist():  # the least comes last
             if kept[k]:
                 pair = expert.motion[left[k]], expert.motion[taken[k]]
                 leave[pair], enter[pair] = left[k], taken[k]
     qpos, qvel = (part.to(device) for part in expert.deviations.codec.encode(default_state(expert.dynamics.character, 1)))
-    taken, cost = risings(expert, qpos, qvel)
-    rested = qpos.expand(len(taken), -1), qvel.expand(len(taken), -1)
-    kept = torch.stack([follows(expert, *rested, taken, taken, taken, TRIAL_STEPS, generator) for _ in range(TRIALS)]).all(0)
+    risen, cost = risings(expert, qpos, qvel)
+    rested = qpos.expand(len(risen), -1), qvel.expand(len(risen), -1)
+    kept = always(lambda: follows(expert, *rested, risen, risen, risen, TRIAL_STEPS, generator))
     for k in cost.argsort(descending=True).tolist():
         if kept[k]:
-            rise[expert.motion[taken[k]]] = taken[k]
+            rise[expert.motion[risen[k]]] = risen[k]
     return MotionGraph.of(leave, enter, rise)
 
 
