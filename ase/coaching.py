@@ -66,12 +66,12 @@ class CoachConfig:
     rounds: int = 0
     minutes: float = 0.0
     steps: int = 30
-    updates: int = 80
-    batch_size: int = 3072
-    lr: float = 5e-4
-    obs_noise: float = 0.02
+    updates: int = 150
+    batch_size: int = 2048
+    lr: float = 1e-3
+    obs_noise: float = 0.005
     led_rounds: int = 15
-    kept: int = 800_000
+    kept: int = 1_500_000
     shown: int = 100_000
     memory_share: float = 0.2
 

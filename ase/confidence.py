@@ -21,8 +21,8 @@ def over_seeds(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One dictionary of measures from those of each seed.
 
     Numbers become their mean, and in ``confidence`` stands half the width of their 95 % confidence interval (Student's t) where there are two seeds or more. Dictionaries of a
-    mean, a minimum or a maximum are merged likewise, and so are clips' shares (``covered``: by at least half of the seeds); counts of transitions are added up, and their coverage
-    is that of the sum. Anything else is that of the first seed. ``diverged`` is the sum, ``seeds`` how many there are.
+    mean, a minimum or a maximum are merged likewise, and so are clips' shares (``covered``: by at least half of the seeds); falls by start and counts of transitions are added up,
+    and their coverage is that of the sum. Anything else is that of the first seed. ``diverged`` is the sum, ``seeds`` how many there are.
     """
     merged: dict[str, Any] = {}
     confidence: dict[str, float] = {}
@@ -48,6 +48,9 @@ def _merge(key: str, values: list[Any]) -> Any:
         return sum(values)
     if key == "clips":
         return {name: _clip([value[name] for value in values]) for name in first}
+    if key == "falls_by_start":
+        names = {name: None for value in values for name in value}
+        return {name: {count: sum(value[name][count] for value in values if name in value) for count in ("rollouts", "fell")} for name in names}
     if key == "transitions":
         together = [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*(value["counts"] for value in values), strict=True)]
         return first | {"counts": together}

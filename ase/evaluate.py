@@ -6,7 +6,7 @@ Shapes: ``L`` latents, ``R = L * replicas`` rollouts, ``T`` steps, ``W`` windows
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from ase.rollout import Env, on_their_feet
 COVERAGE_SHARE = 0.25  # a latent plays a clip if at least this share of its seconds is nearest to it
 WINDOW_EVERY = 5  # control steps between the windows that are judged
 RETRIEVAL_CHOICES = 16
+REST = "rest"  # where rollouts begin that begin on no clip
 SET_SIZE = 1024  # members of the sets that are compared as sets
 
 
@@ -36,12 +37,13 @@ class MeasuredEnv(Env, Protocol):
 
 @dataclass(frozen=True)
 class Rollouts:
-    """What acting produced: planar poses ``[T, R, 3]``, alive ``[T, R]`` (not fallen before or at the step), ``fell [R]``, and judged windows
-    ``[W, H, F]`` with the rollout ``[W]`` and the control step ``[W]`` of each."""
+    """What acting produced: planar poses ``[T, R, 3]``, alive ``[T, R]`` (not fallen before or at the step), ``fell [R]``, the clip that each ``began [R]`` on (-1: on none), and
+    judged windows ``[W, H, F]`` with the rollout ``[W]`` and the control step ``[W]`` of each."""
 
     pose: Tensor
     alive: Tensor
     fell: Tensor
+    began: Tensor
     windows: Tensor
     window_owner: Tensor
     window_step: Tensor
@@ -52,6 +54,7 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
     """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls. ``watch`` is called after each step."""
     poses, alives, windows, owners, times = [], [], [], [], []
     start = env.reset()
+    began = env.start_clip.clone()
     learner.hold(env, z, steps)
     for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, z), start, steps)):
         watch()
@@ -61,7 +64,7 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
             windows.append(step.disc_obs[alive])
             owners.append(alive.nonzero().squeeze(-1))
             times.append(torch.full_like(owners[-1], t))
-    return Rollouts(torch.stack(poses), torch.stack(alives), ~alives[-1], torch.cat(windows), torch.cat(owners), torch.cat(times))
+    return Rollouts(torch.stack(poses), torch.stack(alives), ~alives[-1], began, torch.cat(windows), torch.cat(owners), torch.cat(times))
 
 
 def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace, control_dt: float, generator: torch.Generator) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace,
         owner: ``[R]`` the latent of each rollout. space: the clips.
 
     Returns:
-        - ``fall_rate``: share of rollouts.
+        - ``fall_rate``: share of rollouts. ``falls_by_start``: by the clip that they began on, or ``rest``: how many ``fell`` of how many ``rollouts``.
         - ``clip_coverage``: share of clips that at least a quarter of some latent's seconds are nearest to. A second's clip is the one whose windows are nearest to its windows on
           average, features scaled by their deviation in the clips (after ASE's figure, which counts nearest clips of whole trajectories).
         - ``clips``: for each clip: covered, the best latent's share, share of all seconds.
@@ -95,6 +98,7 @@ def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace,
     poses, demo_poses = agent[picked][:, -space.features :], space.draw(size, generator)[:, -space.features :]
     return {
         "fall_rate": float(rolled.fell.float().mean()),
+        "falls_by_start": falls_by_start(rolled, space.names),
         "clip_coverage": float(covered.float().mean()),
         "speed_m_s": _per_latent(planar_speed(rolled.pose, rolled.alive, control_dt), owner, num_latents),
         "turn_rad_s": _per_latent(turn_rate(rolled.pose, rolled.alive, control_dt), owner, num_latents),
@@ -109,6 +113,12 @@ def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace,
         "fall_rate_per_latent": [round(float(rolled.fell[owner == k].float().mean()), 4) for k in range(num_latents)],
         "latent_map": {"nearest": [int(row.argmax()) if row.sum() > 0 else -1 for row in shares]},
     }
+
+
+def falls_by_start(rolled: Rollouts, names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Of the rollouts that began on each of the clips ``names``, and in the ``rest`` pose, how many ``fell``."""
+    groups = {name: rolled.began == k for k, name in enumerate(names)} | {REST: rolled.began < 0}
+    return {name: {"rollouts": int(mine.sum()), "fell": int(rolled.fell[mine].sum())} for name, mine in groups.items() if mine.any()}
 
 
 @torch.no_grad()

@@ -113,6 +113,8 @@ def measures_table(measures: dict[str, Any], title: str) -> Table:
     for key, value in measures.items():
         if key == "clips":
             table.add_row("clips not covered", ", ".join(name for name, clip in value.items() if not clip["covered"]) or "none")
+        elif key == "falls_by_start":
+            table.add_row("falls, by where they began", ", ".join(f"{name} {each['fell']} of {each['rollouts']}" for name, each in value.items()))
         elif key == "clip_latents":
             for name, played in value.items():
                 what = "{speed_m_s:.2f} m/s of {clip_speed_m_s:.2f}, {turn_rad_s:+.2f} rad/s, style {style_reward:.2f}, falls {fall_rate:.0%}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ase.cloning import CloneConfig
+from ase.coaching import CoachConfig
 from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
 from ase.ppo import PpoConfig
@@ -116,20 +117,32 @@ def getup() -> RunConfig:
 
 
 def full() -> RunConfig:
-    """Every clip: what `getup` knows, and jumps, kicks, a punch, dances, rolls, a crawl, a cartwheel and a backflip. Simulated characters follow these first (`envs.samcon`), and
-    the policy is taught what those did. Begins with trained skills: ``pretrain full --skills ase/pretrained/getup``; shares out time among the clips."""
+    """Every clip: what `getup` knows, and jumps, kicks, a punch, dances, rolls, a crawl, a cartwheel and a backflip. Experts that keep to what physics allows of the clips
+    (`envs.lqr`) coach the policy along them, then reinforcement goes on from there, with steps small enough to keep it. Begins with trained skills:
+    ``pretrain full --skills ase/pretrained/getup --tracks ase/pretrained/moves``; shares out time among the clips."""
     base = locomotion()
-    start = StartMix(clip=0.88, default=0.04, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
+    start = StartMix(clip=0.88, default=0.15, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
     latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
-    clone = CloneConfig(tracked=True, steps=3000, lr=5e-4, obs_noise=0.08, rehearse_weight=0.1, rehearse_samples=15_000_000)
-    style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_weight_first=0.3, skill_ramp_samples=15_000_000)
-    ppo = replace(base.train.ppo, policy_lr=8e-5)
+    clone = CloneConfig(obs_noise=0.02, rehearse_weight=0.008, rehearse_samples=25_000_000)
+    style = replace(base.train.style, style_weight=0.3, skill_weight=0.1, skill_weight_first=0.1)
+    ppo = replace(base.train.ppo, action_std=0.03, policy_lr=9e-6, policy_lr_end=4e-6, minibatch_size=2731)
     return replace(
         base,
         preset="full",
         dataset="full",
         env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(), start=start),
-        train=replace(base.train, max_samples=40_000_000, max_minutes=0.0, imitation_weight=0.0, clone=clone, latents=latents, ppo=ppo, style=style),
+        train=replace(
+            base.train,
+            max_samples=27_000_000,
+            max_minutes=0.0,
+            imitation_weight=1.0,
+            imitation_stray_s=0.5,
+            clone=clone,
+            coach=CoachConfig(rounds=300),
+            latents=latents,
+            ppo=ppo,
+            style=style,
+        ),
     )
 
 

@@ -203,6 +203,7 @@ MUTATIONS = [
     Mutation("ase/convergence.py", "change = fmean(late) - fmean(early)", "change = fmean(early) - fmean(late)", CONVERGENCE),
     Mutation("ase/convergence.py", "len(played) < COLLAPSED * len(clips)", "len(played) > COLLAPSED * len(clips)", CONVERGENCE),
     Mutation("ase/convergence.py", "max(gains.values()) > 0", "max(gains.values()) < 0", CONVERGENCE),
+    Mutation("ase/evaluate.py", "{REST: rolled.began < 0}", "{REST: rolled.began >= 0}", "tests/ase/test_evaluate.py"),
     Mutation("ase/confidence.py", "0.5 + LEVEL / 2", "LEVEL", CONFIDENCE),
     Mutation("ase/confidence.py", "/ math.sqrt(len(values))", "", CONFIDENCE),
     Mutation("ase/confidence.py", "2 * sum(clip", "sum(clip", CONFIDENCE),

@@ -90,6 +90,7 @@ def test_evaluate_writes_every_measure(trained: Path, tmp_path: Path) -> None:
     assert set(measures["speed_m_s"]) == {"min", "mean", "max", "per_latent"}
     assert len(measures["speed_m_s"]["per_latent"]) == measures["num_latents"] == 16
     assert 0 <= measures["fall_rate"] <= 1
+    assert sum(each["rollouts"] for each in measures["falls_by_start"].values()) == 16
 
 
 def test_evaluate_pushes_and_fells_on_demand(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,7 +297,9 @@ def test_evaluate_says_what_each_clips_latents_do(with_cells: Path, trained: Pat
     assert set(found[with_cells]["clip_latents"]) == {"walk"}
     assert set(found[with_cells]["clip_latents"]["walk"]) == {"fall_rate", "speed_m_s", "turn_rad_s", "clip_speed_m_s", "style_reward"}
     assert found[with_cells]["clip_latents"]["walk"]["clip_speed_m_s"] == pytest.approx(1.0)
-    assert "latents of walk" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "latents of walk" in out
+    assert "falls, by where they" in out
     assert "clip_latents" not in found[trained]
 
 

@@ -17,6 +17,7 @@ def part(fall_rate, covered, count, top=0.9, **rest):
         "clips": {"walk": {"covered": covered, "best_share": fall_rate, "share": 1.0}},
         "transitions": {"clips": ["walk", "run"], "counts": [[5, count], [0, 1]]},
         "transition_coverage": 0.0,
+        "falls_by_start": {"walk": {"rollouts": 4, "fell": count}} | ({"rest": {"rollouts": 2, "fell": 1}} if covered else {}),
         "diverged": 2,
         "num_latents": 8,
         "seed": 3,
@@ -34,6 +35,7 @@ def test_means_extremes_and_sums() -> None:
     assert found["speed_m_s"] == {"min": 0.1, "mean": 1.0, "max": 2.3, "per_latent": [0.1]}
     assert found["clips"] == {"walk": {"covered": True, "best_share": 0.2, "share": 1.0}}
     assert found["transitions"]["counts"] == [[15, 3], [0, 3]]
+    assert found["falls_by_start"] == {"walk": {"rollouts": 12, "fell": 3}, "rest": {"rollouts": 4, "fell": 2}}
     assert found["transition_coverage"] == 0.5, "of all seeds together"
     assert "transition_coverage" not in found["confidence"]
     assert (found["diverged"], found["num_latents"], found["seed"], found["seeds"]) == (6, 8, 3, 3)

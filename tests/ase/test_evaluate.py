@@ -48,7 +48,8 @@ def measured(plays: list[int], shake: float = 0.0, frozen: bool = False, falls: 
     windows = windows + shake * torch.randn(windows.shape, generator=generator)
     pose = torch.zeros(STEPS, len(owner), 3)
     fell = torch.arange(len(owner)) < falls
-    rolled = Rollouts(pose, torch.ones(STEPS, len(owner), dtype=torch.bool), fell, windows, rollout, step)
+    began = torch.arange(len(owner)) % 3 - 1  # none, slow, fast
+    rolled = Rollouts(pose, torch.ones(STEPS, len(owner), dtype=torch.bool), fell, began, windows, rollout, step)
     return measure(rolled, owner, LATENTS, ClipSpace(Gaits()), DT, generator)
 
 
@@ -85,6 +86,8 @@ def test_falls_are_counted() -> None:
     found = measured(REPLAYER, falls=6)
     assert found["fall_rate"] == pytest.approx(6 / 24)
     assert sum(found["fall_rate_per_latent"]) == pytest.approx(6 / 3, abs=1e-3)
+    by_start = measured(REPLAYER, falls=5)["falls_by_start"]
+    assert by_start == {"slow": {"rollouts": 8, "fell": 2}, "fast": {"rollouts": 8, "fell": 1}, "rest": {"rollouts": 8, "fell": 2}}
 
 
 def test_latents_on_a_plane_keep_their_distances_where_two_dimensions_suffice() -> None:

@@ -66,6 +66,8 @@ def test_so_are_those_of_lost_episodes():
 def test_and_those_that_are_measured():
     env = Scripted(2, 3)
     env.planar_pose = lambda: torch.zeros(2, 3)
+    env.start_clip = torch.tensor([4, -1])
     learner = learner_on(env)
-    roll_out(env, learner, learner.anchors.points[[1, 0]], 12, 3)
+    found = roll_out(env, learner, learner.anchors.points[[1, 0]], 12, 3)
     assert env.allowed == [(0, [0, 1], [12, 0])]
+    assert found.began.tolist() == [4, -1]
