@@ -28,19 +28,21 @@ FAR = 20.0
 class GuideConfig:
     """Attributes:
     refinements: iterations in which what was found of a clip is made better (`envs.refine`).
-    episode_steps: control steps after which a character begins anew. change_every: after which, on average, half of the characters are to do another clip.
+    episode_steps: control steps after which a character begins anew. change_share: of the characters that are to do another clip after ``change_every`` control steps, on average,
+        and some of whose episodes begin in the rest pose; the others stay with theirs.
     start_off: deviation of where episodes begin, in units of `Deviations.steps`.
     """
 
     refinements: int = 12
     episode_steps: int = 180
+    change_share: float = 0.5
     change_every: int = 75
     start_off: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.refinements, self.start_off) < 0 or min(self.episode_steps, self.change_every) < 1:
-            got = f"{self.refinements}, {self.start_off:g}, {self.episode_steps}, {self.change_every}"
-            raise ValueError(f"guide: refinements, start_off, episode_steps, change_every: got {got}; expected at least 0, 0, 1, 1")
+        if min(self.refinements, self.start_off) < 0 or min(self.episode_steps, self.change_every) < 1 or not 0 <= self.change_share <= 1:
+            got = f"{self.refinements}, {self.start_off:g}, {self.episode_steps}, {self.change_every}, {self.change_share:g}"
+            raise ValueError(f"guide: refinements, start_off, episode_steps, change_every, change_share: got {got}; expected at least 0, 0, 1, 1, and 0 to 1")
 
 
 class Guided:
@@ -68,7 +70,7 @@ class Guided:
         self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._rest = [part.to(self.device) for part in expert.deviations.codec.encode(default_state(self.dynamics.character, 1))]
         self._risen = (graph.first >= 0).nonzero().flatten()
-        self._changes = torch.arange(self.num_envs, device=self.device) >= self.num_envs // 2
+        self._changes = torch.arange(self.num_envs, device=self.device) >= round((1 - config.change_share) * self.num_envs)
         self.obs = self._observe(slice(None))
         self.begin(torch.arange(self.num_envs, device=self.device))
 
@@ -106,7 +108,7 @@ class Guided:
         self.goal[ids] = torch.where(self._count[motion] > 0, self._ways[motion, which], motion)
 
     def change(self) -> Tensor:
-        """Gives some of the characters, but never those of the first half, something else to do; returns them, ``[n]``."""
+        """Gives some of the characters that change something else to do; returns them, ``[n]``."""
         chance = torch.rand(self.num_envs, generator=self.generator, device=self.device) * self.config.change_every
         ids = (self._changes & (chance < 1)).nonzero().flatten()
         self._set_goals(ids)

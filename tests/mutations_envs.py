@@ -272,6 +272,7 @@ MUTATIONS = [
     Mutation("envs/guided.py", " & (self.expert.off(self.moment) < SURE)", "", MOTION_GRAPH),
     Mutation("envs/guided.py", "may = (leave >= 0) & ", "may = ", MOTION_GRAPH),
     Mutation("envs/guided.py", "self.patience > 0, FAR, LOST", "self.patience > 0, LOST, LOST", MOTION_GRAPH),
+    Mutation("envs/guided.py", "(1 - config.change_share)", "config.change_share", MOTION_GRAPH),
     Mutation("envs/guided.py", "self.patience - 1", "self.patience - 0", MOTION_GRAPH),
     Mutation("envs/expert.py", "after[enter], moment))", "enter, moment))", MOTION_GRAPH),
     Mutation("envs/motion_graph.py", " & (expert.motion[here] == expert.motion[enter[rows]])", "", MOTION_GRAPH),

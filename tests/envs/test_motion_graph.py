@@ -156,6 +156,8 @@ def test_only_the_second_half_is_given_something_else_to_do(two):
     assert there.change().tolist() == list(range(8, 16))
     assert torch.equal(there.goal[:8], before[:8])
     assert len(guided(two, change_every=10**9).change()) == 0
+    assert guided(two, change_every=1, change_share=0.25).change().tolist() == list(range(12, 16))
+    assert len(guided(two, change_every=1, change_share=0.0).change()) == 0
 
 
 def test_who_is_far_off_or_has_been_on_the_way_for_long_begins_anew(two):
@@ -204,9 +206,9 @@ def test_advice_answers_a_push_and_moves_on_with_who_is_ahead(two):
     torch.testing.assert_close(pushed[:3], action[:3], atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("wrong", [{"refinements": -1}, {"start_off": -0.1}, {"episode_steps": 0}, {"change_every": 0}])
+@pytest.mark.parametrize("wrong", [{"refinements": -1}, {"start_off": -0.1}, {"episode_steps": 0}, {"change_every": 0}, {"change_share": 1.1}, {"change_share": -0.1}])
 def test_settings_that_make_no_sense_are_named(wrong):
-    with pytest.raises(ValueError, match=r"^guide: refinements, start_off, episode_steps, change_every: got .*; expected at least 0, 0, 1, 1$"):
+    with pytest.raises(ValueError, match=r"^guide: refinements, start_off, episode_steps, change_every, change_share: got .*; expected at least 0, 0, 1, 1, and 0 to 1$"):
         GuideConfig(**wrong)
 
 
