@@ -124,8 +124,8 @@ class Guided:
         motion = self.expert.motion[self.moment]
         following = self.graph.toward[motion, self.goal]
         leave, enter = self.graph.leave[motion, following], self.graph.enter[motion, following]
-        may = (leave >= 0) & (self.expert.off(self.moment) < SURE)
-        changed = torch.where(may, self.expert.change(self.moment, leave, enter), self.moment)
+        sure = self.expert.off(self.moment) < SURE
+        changed = torch.where(sure, self.expert.change(self.moment, leave, enter), self.moment)  # where there is no way, both are -1, and nothing changes
         self.patience = torch.where(self.expert.motion[changed] != motion, PATIENCE, (self.patience - 1).clamp_min(0))
         self.moment = changed
         action, self.moment = self.expert.advise(self.moment)
