@@ -15,13 +15,11 @@ from torch import Tensor
 from envs.expert import LOST, Expert
 from envs.features import observe
 from envs.motion_graph import MotionGraph
-from envs.resets import default_state
 
 NEAR, NEAR_CHANGED = 0.05, 0.5  # cost of a state at which advice counts half of what it does on the motion itself, and soon after a change
 REST_SHARE = 0.25  # of the episodes of characters that change, which begin in the rest pose
 SURE = 0.25  # cost of a state at which no change is begun
-PATIENCE = 30  # control steps after a change in which nobody is lost who costs less than
-FAR = 20.0
+PATIENCE, FAR = 30, 20.0  # control steps after a change in which only who costs more than that is lost
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Guided:
         self.regret = regret / regret.diagonal(dim1=1, dim2=2).mean(-1).view(-1, 1, 1)
         self.moment, self.goal, self.age, self.patience = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(4))
         self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
-        self._rest = [part.to(self.device) for part in expert.deviations.codec.encode(default_state(self.dynamics.character, 1))]
+        self._rest = self.dynamics.rest()
         self._risen = (graph.first >= 0).nonzero().flatten()
         self._changes = torch.arange(self.num_envs, device=self.device) >= round((1 - config.change_share) * self.num_envs)
         self.obs = self._observe(slice(None))

@@ -21,6 +21,7 @@ from torch import Tensor
 from envs.character import Character
 from envs.deviations import Deviations, slopes
 from envs.physics import Physics
+from envs.resets import default_state
 from envs.samcon import Tube
 
 EFFORT = 0.5  # weight of the squared change of targets, rad², summed over joints, beside the errors of a state
@@ -47,6 +48,11 @@ class Dynamics:
     def step(self, action: Tensor) -> None:
         """Holds actions ``[N, A]`` for a control step."""
         self.physics.step(self.offset + self.scale * action.clamp(-1.0, 1.0), self.substeps)
+
+    def rest(self) -> tuple[Tensor, Tensor]:
+        """A character in the rest pose, ``qpos [1, nq]`` and ``qvel [1, nv]``."""
+        qpos, qvel = self.deviations.codec.encode(default_state(self.character, 1))
+        return qpos.to(self.physics.device), qvel.to(self.physics.device)
 
     def state(self) -> tuple[Tensor, Tensor]:
         """Copies of ``qpos`` and ``qvel``."""

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from envs.expert import Expert
-from envs.resets import default_state
 
 TRIES = 4  # moments in which leaving one motion for another is tried
 APART = 4  # moments between these, at least
@@ -145,7 +144,7 @@ def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
             if kept[k]:
                 pair = expert.motion[left[k]], expert.motion[taken[k]]
                 leave[pair], enter[pair] = left[k], taken[k]
-    qpos, qvel = (part.to(device) for part in expert.deviations.codec.encode(default_state(expert.dynamics.character, 1)))
+    qpos, qvel = expert.dynamics.rest()
     risen, cost = risings(expert, qpos, qvel)
     rested = qpos.expand(len(risen), -1), qvel.expand(len(risen), -1)
     kept = always(lambda: follows(expert, *rested, risen, risen, risen, TRIAL_STEPS, generator))
