@@ -123,7 +123,7 @@ class Round:
 
 
 def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None, bf16: bool = False) -> Moments:
-    """Coaches the policy; returns the moments that it should rehearse. The statistics that it sees observations by stay as they are then: with others, it no longer does
+    """Coaches the policy; returns the moments that it should rehearse, drawn by how much they count. The statistics that it sees observations by stay as they are then: with others, it no longer does
     what it was taught. A moment's error counts by what acting so would cost in the end, and less the further a character is from its motion.
 
     Args:
@@ -182,4 +182,5 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory |
         told(Round(k, progress, float(error / config.updates) ** 0.5, ended, lost))
     copy_from_first([learner.policy, learner.obs_normalizer])
     learner.obs_normalizer.settle()
-    return seen.rows(torch.randperm(have, generator=generator, device=device)[: config.shown])
+    waits = torch.empty(have, device=device).exponential_(generator=generator) / seen.weight[:have]
+    return seen.rows(waits.argsort()[: config.shown])

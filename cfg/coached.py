@@ -100,14 +100,14 @@ def make_guided(config: RunConfig, character: Character, library: MotionLibrary,
     if rank() == 0:
         risen = f"from standing {int((graph.rise >= 0).sum())} can be begun and {int((graph.first >= 0).sum())} be reached"
         print(f"of {len(experts)} motions {100 * graph.density:.0f} % of the pairs lead into each other, {100 * graph.reach:.0f} % by way of others; {risen}", flush=True)
-    return Guided(expert, graph, config.guide, generator)
+    return Guided(expert, graph, expert.shown(library, config.env.control_dt), config.guide, generator)
 
 
 def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, tracks: Path | None) -> ClipActions:
-    """Coaches a learner along all clips but those ``known`` that end, which it shows to remember meanwhile; returns what it should rehearse, which it also saves in ``out``."""
+    """Coaches a learner along all clips, and shows those ``known`` that end to remember meanwhile; returns what it should rehearse, which it also saves in ``out``."""
     library = env.library
     ends = [name for name in known if not library.loops[library.index(name)]]
-    motions = find_motions(config, env.character, library, [name for name in library.names if name not in ends], out, tracks)
+    motions = find_motions(config, env.character, library, library.names, out, tracks)
     if not motions:
         raise ValueError(f"coach: rounds: got {config.train.coach.rounds}, but no clip could be followed; expected at least one")
     guided = make_guided(config, env.character, library, motions)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from envs.lqr import HEAD, MOST_RAD, Dynamics, Regulators
+from motions.library import MotionLibrary
 
 LOOK = (-1, 0, 1)  # moments from the expected one among which the nearest by cost-to-go is looked for
 SLIP = 3.0  # cost of each moment off
@@ -23,7 +24,7 @@ class Expert:
     Attributes:
         clips: ``[K]`` the clip that each motion is of. motion: ``[M]`` which motion each moment is of.
         before: ``[M]`` the moment a control step earlier.
-        cycles: for each motion, its moments that come again and again, or all of one that ends.
+        cycles: for each motion, its moments that come again and again, or all of one that ends. ends: ``[K]`` which of them end.
     """
 
     def __init__(self, dynamics: Dynamics, regulators: Regulators):
@@ -37,6 +38,7 @@ class Expert:
         self.before, self._near = before, torch.stack([{-1: before, 0: here, 1: after}[k] for k in LOOK])  # [M], [looks, M]
         clips, self.motion = regulators.clip.unique_consecutive(return_inverse=True)
         self.clips, self.cycles = clips, [self._cycle(k) for k in range(len(clips))]
+        self.ends = torch.stack([after[cycle[-1]] == cycle[-1] for cycle in self.cycles])
 
     def _cycle(self, motion: int) -> Tensor:
         mine = (self.motion == motion).nonzero().flatten()
@@ -71,6 +73,12 @@ class Expert:
         """What states cost that should be those of ``moment [N]``, ``[N]``."""
         regulators, physics = self.regulators, self.dynamics.physics
         return self.deviations.errors(physics.qpos, physics.qvel, regulators.qpos[moment], regulators.qvel[moment]).square().sum(-1)
+
+    def shown(self, library: MotionLibrary, control_dt: float) -> tuple[Tensor, Tensor]:
+        """Where the clips themselves have the character in each moment, ``qpos [M, nq]`` and ``qvel [M, nv]``."""
+        counts = self.motion.bincount()
+        since = torch.arange(len(self.motion), device=counts.device) - (counts.cumsum(0) - counts)[self.motion]
+        return self.deviations.codec.encode(library.state_at(self.regulators.clip, since * control_dt))
 
     def lost(self, moment: Tensor) -> Tensor:
         """Who is too far from ``moment [N]`` for advice, ``[N]``."""

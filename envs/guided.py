@@ -18,6 +18,7 @@ from envs.motion_graph import MotionGraph
 
 NEAR, NEAR_CHANGED = 0.05, 0.5  # cost of a state at which advice counts half of what it does on the motion itself, and soon after a change
 REST_SHARE = 0.25  # of the episodes of characters that change, which begin in the rest pose
+CLIP_SHARE = 0.5  # of the others, which begin where the clip itself has the character, as they do in training
 SURE = 0.25  # cost of a state at which no change is begun
 PATIENCE, FAR = 30, 20.0  # control steps after a change in which only who costs more than that is lost
 
@@ -45,7 +46,8 @@ class GuideConfig:
 
 class Guided:
     """Args:
-    expert: who tells, with ``N`` simulations. graph: how it changes between its motions. generator: random source.
+    expert: who tells, with ``N`` simulations. graph: how it changes between its motions. shown: where the clips themselves have the character in each moment, ``qpos [M, nq]`` and
+        ``qvel [M, nv]``. generator: random source.
 
     Attributes:
         obs: ``[N, O]`` what the characters see. goal: ``[N]`` the motion that each is to do. moment: ``[N]`` where it is, in that or on the way there.
@@ -53,13 +55,13 @@ class Guided:
         age: ``[N]`` control steps since it began. patience: ``[N]`` in how many it cannot be lost yet. lost: ``[N]`` who was too far off.
     """
 
-    def __init__(self, expert: Expert, graph: MotionGraph, config: GuideConfig, generator: torch.Generator):
-        self.expert, self.graph, self.config, self.generator = expert, graph, config, generator
+    def __init__(self, expert: Expert, graph: MotionGraph, shown: tuple[Tensor, Tensor], config: GuideConfig, generator: torch.Generator):
+        self.expert, self.graph, self.shown, self.config, self.generator = expert, graph, shown, config, generator
         self.dynamics, self.physics = expert.dynamics, expert.dynamics.physics
         self.num_envs, self.device = self.physics.num_envs, self.physics.device
         self._sizes = torch.tensor([len(cycle) for cycle in expert.cycles], device=self.device)
         self._starts, self._first = torch.cat(expert.cycles), self._sizes.cumsum(0) - self._sizes
-        leads = graph.toward != torch.arange(len(self._sizes), device=self.device).unsqueeze(1)
+        leads = (graph.toward != torch.arange(len(self._sizes), device=self.device).unsqueeze(1)) & ~expert.ends
         self._ways, self._count = leads.int().argsort(dim=1, descending=True), leads.sum(1)  # where each motion leads to, first
         regret, scale = expert.regulators.regret, expert.dynamics.scale
         regret = regret * scale * scale.unsqueeze(-1)
@@ -67,7 +69,7 @@ class Guided:
         self.moment, self.goal, self.age, self.patience = (torch.zeros(self.num_envs, dtype=torch.long, device=self.device) for _ in range(4))
         self.lost = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._rest = self.dynamics.rest()
-        self._risen = (graph.first >= 0).nonzero().flatten()
+        self._risen = ((graph.first >= 0) & ~expert.ends).nonzero().flatten()
         self._changes = torch.arange(self.num_envs, device=self.device) >= round((1 - config.change_share) * self.num_envs)
         self.obs = self._observe(slice(None))
         self.begin(torch.arange(self.num_envs, device=self.device))
@@ -78,7 +80,8 @@ class Guided:
         return self.expert.clips[self.goal]
 
     def begin(self, ids: Tensor) -> None:
-        """Starts characters ``ids [n]`` near random moments of random motions, and some of those that change near the rest pose."""
+        """Starts characters ``ids [n]`` in random moments of random motions, near these or where the clips themselves have the character, and some of those that change in the
+        rest pose."""
         if not len(ids):
             return
         motion = torch.randint(len(self._sizes), (len(ids),), generator=self.generator, device=self.device)
@@ -86,21 +89,25 @@ class Guided:
         moments = self._starts[self._first[motion] + (part * self._sizes[motion]).long()]
         deviations, regulators = self.expert.deviations, self.expert.regulators
         off = self.config.start_off * deviations.steps * torch.randn(len(ids), len(deviations.steps), generator=self.generator, device=self.device)
-        qpos, qvel = regulators.qpos[moments], regulators.qvel[moments]
+        qpos, qvel = deviations.added(regulators.qpos[moments], regulators.qvel[moments], off)
         self.age[ids], self.lost[ids], self.patience[ids] = 0, False, 0
         rest = self._changes[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < REST_SHARE)
-        if len(self._risen) and rest.any():
+        rest &= len(self._risen) > 0
+        clips = ~rest & (torch.rand(len(ids), generator=self.generator, device=self.device) < CLIP_SHARE)
+        qpos[clips], qvel[clips] = (part[moments[clips]] for part in self.shown)
+        if rest.any():
             goal = self._risen[torch.randint(len(self._risen), (int(rest.sum()),), generator=self.generator, device=self.device)]
             motion, moments = motion.clone(), moments.clone()
-            motion[rest], moments[rest], self.patience[ids[rest]] = goal, self.graph.rise[self.graph.first[goal]], PATIENCE
-            qpos, qvel = torch.where(rest.unsqueeze(-1), self._rest[0], qpos), torch.where(rest.unsqueeze(-1), self._rest[1], qvel)
-        self.physics.set_state(ids, *deviations.added(qpos, qvel, off))
+            motion[rest], moments[rest] = goal, self.graph.rise[self.graph.first[goal]]
+            qpos[rest], qvel[rest] = self._rest
+        self.patience[ids[rest | clips]] = PATIENCE
+        self.physics.set_state(ids, qpos, qvel)
         self.moment[ids], self.goal[ids] = moments, motion
         self._set_goals(ids[self._changes[ids] & ~rest])
         self.obs = self.obs.index_copy(0, ids, self._observe(ids))
 
     def _set_goals(self, ids: Tensor) -> None:
-        """Gives characters ``ids [n]`` random motions to do that those which they do lead to."""
+        """Gives characters ``ids [n]`` random motions to do that those which they do lead to; none that end, which are ways to others."""
         motion = self.expert.motion[self.moment[ids]]
         which = (torch.rand(len(ids), generator=self.generator, device=self.device) * self._count[motion]).long()
         self.goal[ids] = torch.where(self._count[motion] > 0, self._ways[motion, which], motion)
@@ -135,10 +142,11 @@ class Guided:
         return near / (near + self.expert.off(self.moment))
 
     def step(self, action: Tensor) -> Tensor:
-        """One control step with actions ``[N, A]``; returns who must begin anew, ``[N]``: who is `lost`, or has been on the way for long enough."""
+        """One control step with actions ``[N, A]``; returns who must begin anew, ``[N]``: who is `lost`, at the end of what it is to do, or has been on the way for long enough."""
         self.dynamics.step(action)
         self.moment = self.expert.regulators.after[self.moment]
         self.age += 1
         self.obs = self._observe(slice(None))
         self.lost = ~(self.expert.off(self.moment) <= torch.where(self.patience > 0, FAR, LOST))
-        return self.lost | (self.age >= self.config.episode_steps)
+        over = (self.moment == self.expert.regulators.after[self.moment]) & (self.goal == self.expert.motion[self.moment])
+        return self.lost | over | (self.age >= self.config.episode_steps)

@@ -241,6 +241,7 @@ MUTATIONS = [
     Mutation("ase/coaching.py", "< led, advice, own)", "< led, own, advice)", COACHING),
     Mutation("ase/coaching.py", "1 - k / config.led_rounds", "1 - 0 * k / config.led_rounds", COACHING),
     Mutation("ase/coaching.py", "guided.begin(begun)", "pass", COACHING),
+    Mutation("ase/coaching.py", "generator=generator) / seen.weight[:have]", "generator=generator)", COACHING),
     Mutation("ase/coaching.py", "other[begun] = other[guided.change()] = True", "other[begun] = True", COACHING),
     Mutation("ase/coaching.py", "learner.policy(lesson.obs, lesson.z) - lesson.action", "learner.policy(lesson.obs, lesson.z) + lesson.action", COACHING),
     Mutation("ase/coaching.py", "guided.obs, advice, clip", "guided.obs, -advice, clip", COACHING),

@@ -133,7 +133,8 @@ def test_advice_counts_by_its_weight_and_by_what_it_costs_to_act_otherwise(monke
     points.goal[:], points.moment = 0, (~first).long()
     sides, both = torch.tensor([[1.0, 0.9], [0.9, 1.0]]), torch.eye(2)
     points.regret = torch.stack((sides, torch.diag(torch.tensor([1.0, 4.0]))))
-    learner, _ = coached(points, rounds=30, obs_noise=0.0)
+    learner, shown = coached(points, rounds=30, obs_noise=0.0)
+    assert 0.65 < float((shown.action[:, 0] > 0.25).float().mean()) < 0.8  # 500 of 4,000, drawn by weight
     wanted = torch.linalg.solve(1.5 * points.regret[0] + 0.5 * points.regret[1], 1.5 * points.regret[0] @ torch.full((2,), 0.5))
     found = learner.act(points.obs[:1], learner.anchors.points[[0]])
     torch.testing.assert_close(found[0], wanted, atol=0.03, rtol=0)

@@ -1,6 +1,7 @@
 """Which motions lead into which: the ways against ones that are drawn by hand, and two standing characters that can take each other's place."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def test_some_of_those_who_change_begin_in_the_rest_pose(two, monkeypatch):
     qpos = two.deviations.codec.encode(default_state(two.dynamics.character, 1))[0]
     monkeypatch.setattr("envs.guided.REST_SHARE", 1.0)
     way = torch.tensor([[-1, -1], [38, -1]])  # the second can be begun, and leads to the first
-    there = Guided(two, MotionGraph.of(way, way - 30, torch.tensor([-1, 36])), GuideConfig(start_off=0.0), torch.Generator().manual_seed(0))
+    there = Guided(two, MotionGraph.of(way, way - 30, torch.tensor([-1, 36])), shown(two), GuideConfig(start_off=0.0), torch.Generator().manual_seed(0))
     assert torch.equal(there.physics.qpos[8:], qpos.expand(8, -1))
     assert there.moment[8:].tolist() == [36] * 8
     assert set(there.goal[8:].tolist()) == {0, 1}
@@ -135,7 +136,59 @@ def test_one_motion_leads_nowhere(dynamics):
 
 def guided(two, **settings):
     graph = motion_graph(two, torch.Generator().manual_seed(0))
-    return Guided(two, graph, GuideConfig(**settings), torch.Generator().manual_seed(0))
+    return Guided(two, graph, shown(two), GuideConfig(**settings), torch.Generator().manual_seed(0))
+
+
+def shown(expert):
+    return expert.regulators.qpos + 0.01, expert.regulators.qvel - 0.01
+
+
+@pytest.fixture(autouse=True)
+def nobody_begins_where_a_clip_has_the_character(monkeypatch):
+    monkeypatch.setattr("envs.guided.CLIP_SHARE", 0.0)
+
+
+def test_some_begin_where_the_clip_has_the_character(two, monkeypatch):
+    monkeypatch.setattr("envs.guided.CLIP_SHARE", 1.0)
+    monkeypatch.setattr("envs.guided.REST_SHARE", 0.5)
+    there = guided(two)
+    qpos, qvel = shown(two)
+    resting = (there.physics.qpos == two.dynamics.rest()[0]).all(1)
+    assert 0 < int(resting.sum()) < 8
+    assert not resting[:8].any()
+    torch.testing.assert_close(there.physics.qpos[~resting], qpos[there.moment[~resting]], rtol=0, atol=1e-6)
+    torch.testing.assert_close(there.physics.qvel[~resting], qvel[there.moment[~resting]], rtol=0, atol=1e-6)
+    assert there.patience.tolist() == [PATIENCE] * 16
+
+
+def test_where_clips_have_the_character_is_asked_for_by_the_time_since_a_motion_began(two):
+    state = default_state(two.dynamics.character, 60)
+    asked = []
+    library = SimpleNamespace(state_at=lambda clip, times_s: asked.append((clip, times_s)) or state)
+    qpos, qvel = two.shown(library, DT)
+    torch.testing.assert_close(asked[0][1], torch.arange(30).repeat(2) * DT)
+    assert asked[0][0].tolist() == [3] * 30 + [5] * 30
+    assert torch.equal(qpos, two.deviations.codec.encode(state)[0])
+    assert torch.equal(qvel, two.deviations.codec.encode(state)[1])
+
+
+@pytest.fixture(scope="module")
+def ending(dynamics):
+    """Somebody who stands: over and over, once, and over and over."""
+    path = stood(dynamics)
+    return Expert(dynamics, Regulators.cat([Regulators.around(dynamics, path, clip, cycle) for clip, cycle in ((3, 12), (4, 0), (5, 12))]))
+
+
+def test_motions_that_end_are_ways_and_nobody_is_told_to_do_them(ending, monkeypatch):
+    assert ending.ends.tolist() == [False, True, False]
+    monkeypatch.setattr("envs.guided.REST_SHARE", 0.5)
+    enter = torch.tensor([[-1, 36, -1], [-1, -1, 66], [-1, -1, -1]])  # each leads into the next
+    there = Guided(ending, MotionGraph.of(enter - 30, enter, torch.tensor([5, -1, -1])), shown(ending), GuideConfig(), torch.Generator().manual_seed(0))
+    assert set(there.goal[8:].tolist()) == {0, 2}
+    there.moment[:], there.goal[:] = 59, 1
+    there.moment[2], there.goal[3] = 40, 2
+    there.physics.set_state(torch.arange(16), ending.regulators.qpos[there.moment], ending.regulators.qvel[there.moment])
+    assert there.step(ending.regulators.action[there.moment]).tolist() == [k not in (2, 3) for k in range(16)]
 
 
 def test_half_of_the_characters_stay_with_their_motion_and_half_go_to_the_other(two, monkeypatch):
