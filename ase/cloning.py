@@ -1,7 +1,7 @@
 """Behaviour cloning: a policy is taught what the clips take before it acts for the first time.
 
 Whoever acts so falls within two seconds, for nothing in the clips tells how to get back to them; but those seconds look like the clips, and learning begins there instead of
-at a body that stiffens and falls. Trained skills can be taught clips that they do not know, while they keep what they know (`Memory`).
+at a body that stiffens and falls. What trained skills know can be shown to them while they are taught other things (`Memory`).
 
 Shapes: ``M`` moments, ``O`` observation, ``A`` action, ``Z`` latent.
 """
@@ -62,13 +62,8 @@ class CloneConfig:
     obs_noise: deviation of Gaussian noise on normalised observations, so that actions are right around the clips, too.
     rehearse_weight: weight, in what the policy learns from acting, of the negative log likelihood of the clips' actions; it falls linearly to 0 (DAPG, arXiv 1709.10087).
     rehearse_samples: control steps of training until it has fallen. rehearse_batch: moments in a gradient step.
-    tracked: the actions are those of characters that follow the clips in simulation (`envs.samcon`), which takes about a minute a clip on two cores, instead of inverse dynamics
-        (`envs.clip_actions`). A training that begins with skills is taught, and rehearses, the clips that those do not know, and keeps the others meanwhile.
-    joins: so many changes into each of these clips from others are followed and taught as well, and half as many out of it, to clips that skills know (`envs.clip_lessons`).
     """
 
-    tracked: bool = False
-    joins: int = 0
     steps: int = 0
     batch_size: int = 2048
     lr: float = 1e-3
@@ -78,8 +73,6 @@ class CloneConfig:
     rehearse_batch: int = 256
 
     def __post_init__(self) -> None:
-        if self.joins < 0 or (self.joins and not self.tracked):
-            raise ValueError(f"clone: joins: got {self.joins} with tracked {self.tracked}; expected at least 0, and tracked with any")
         if min(self.steps, self.rehearse_weight, self.rehearse_samples) < 0:
             raise ValueError(f"clone: steps, rehearse_weight, rehearse_samples: got {self.steps}, {self.rehearse_weight:g}, {self.rehearse_samples}; expected at least 0")
         if self.rehearse_weight and not self.rehearse_samples:
@@ -178,10 +171,9 @@ def falls(env: RestingEnv, steps: int = 30) -> Tensor:
     return torch.cat([step.obs for step, _ in on_their_feet(env, lambda obs: action, env.reset(), steps)])
 
 
-def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf16: bool, memory: Memory | None = None) -> float:
+def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf16: bool) -> float:
     """Teaches the policy the actions of the clips' moments, each under latents of its clip, and the normaliser of observations their spread and that of what is ``seen [M, O]`` by
-    those who fall (`falls`): statistics of the clips alone would be other ones as soon as somebody acts, and what was taught would be lost with them. With a ``memory`` the policy
-    is as often shown what it did before, under latents of the clips that it knew.
+    those who fall (`falls`): statistics of the clips alone would be other ones as soon as somebody acts, and what was taught would be lost with them.
 
     Returns:
         The root mean square error of the last step, in units of the action.
@@ -194,8 +186,6 @@ def clone(pupil: Pupil, teacher: Teacher, seen: Tensor, config: CloneConfig, bf1
     loss = torch.zeros(())
     for _ in range(config.steps):
         shown = lesson(pupil, teacher, config.batch_size, config.obs_noise)
-        if memory is not None:
-            shown = shown.beside(known(pupil, memory, config.batch_size))
         with torch.autocast(shown.obs.device.type, torch.bfloat16, enabled=bf16):
             loss = (pupil.policy(shown.obs, shown.z) - shown.action).square().mean()
         optimizer.zero_grad()

@@ -123,8 +123,8 @@ class Round:
 
 
 def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None, bf16: bool = False) -> Moments:
-    """Coaches the policy; returns the moments that it should rehearse, drawn by how much they count. The statistics that it sees observations by stay as they are then: with others, it no longer does
-    what it was taught. A moment's error counts by what acting so would cost in the end, and less the further a character is from its motion.
+    """Coaches the policy; returns the moments that it should rehearse, drawn by how much they count. The statistics that it sees observations by stay as they are then: with
+    others, it no longer does what it was taught. A moment's error counts by what acting so would cost in the end, and less the further a character is from its motion.
 
     Args:
         memory: what trained skills do, which the policy is shown meanwhile, under latents of the clips that they know. told: called after each round.

@@ -32,8 +32,8 @@ class RunConfig:
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         physics: engine: ``cpu`` (batched MuJoCo), ``warp`` (MuJoCo Warp), or ``auto``: warp on a GPU, else cpu.
         num_threads: CPU threads of torch; 0 shares the cores among this machine's processes. (Physics has its own: ``env.num_threads``.)
-        env: environment. train: learning. samcon: how clips are followed in simulation (with ``train.clone.tracked`` or
-            ``train.coach.rounds``). guide: how characters follow them while they are coached.
+        env: environment. train: learning. samcon: how clips are followed in simulation (with ``train.coach.rounds``). guide: how characters follow
+            them while they are coached.
     """
 
     preset: str = ""

@@ -1,30 +1,43 @@
-"""What a policy is taught before it acts, and rehearses: clips' actions, by inverse dynamics or as simulated characters followed the clips."""
+"""What a policy is taught before it learns from acting, and rehearses: clips' actions, by inverse dynamics (`ase.cloning`); or it is coached along the clips (`ase.coaching`): ways
+that physics allows are found and refined, then an expert that keeps to them tells the policy what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ase import checkpoint
 from ase.actor_critic import use_bf16
-from ase.cloning import clone, falls, remember
+from ase.cloning import remember
+from ase.coaching import Round, coach
 from ase.distributed import rank
 from ase.learner import Learner
 from cfg.schema import RunConfig
 from envs.character import Character
 from envs.clip_actions import ClipActions, clip_actions
-from envs.clip_lessons import AFTER, draw_joins, join_clip, lessons, to_follow
 from envs.engines import make_physics
+from envs.expert import Expert
+from envs.guided import Guided
 from envs.humanoid import HumanoidEnv
-from envs.samcon import Samcon, Track, Tube
-from motions.joins import Join
+from envs.lqr import Dynamics, Regulators
+from envs.mirror import mirror_map
+from envs.motion_graph import motion_graph
+from envs.refine import best_refined
+from envs.samcon import Motion, Samcon, Track
 from motions.library import MotionLibrary
 
-TRACKS = "tracks.safetensors"
+MOTIONS, LESSONS = "motions.safetensors", "lessons.safetensors"
+REFINERS = 192  # simulations that refine a motion
+EVERY_ROUNDS = 10  # are told of
 REMEMBER_S = 8.0  # for which trained skills show what they know
+
+
+def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary) -> ClipActions | None:
+    """The clips' actions, or None if a run neither clones nor rehearses them."""
+    return clip_actions(character, library, config.env.control_dt) if config.train.clone.steps or config.train.clone.rehearse_weight else None
 
 
 def make_samcon(config: RunConfig, character: Character, library: MotionLibrary) -> Samcon:
@@ -38,68 +51,112 @@ def tell(name: str, track: Track) -> str:
     return f"{name:24} followed for {track.reached_s:.1f} of {track.length_s:.1f} s in {track.passes} passes, cost {track.cost:.2f}"
 
 
-def load_tracks(path: Path, library: MotionLibrary) -> dict[str, Tube]:
-    """What was found on the library's clips, by name, from a file that `clip_teacher` wrote, in the order of that; on the library's device."""
-    tree, info = checkpoint.load(path, "tracks")
-    names = [name for name in info["clips"] if name in tree and set(name.split(AFTER)) <= set(library.names)]
-    return {name: Tube(*(tree[name][key].to(library.device) for key in ("qpos", "qvel", "action"))) for name in names}
+def to_follow(character: Character, library: MotionLibrary) -> list[str]:
+    """The clips that suffice for motions along all: of a clip and its mirror image only the first, where the character is its own mirror image."""
+    images = library.mirrored.tolist()
+    alike = mirror_map(character) is not None
+    return [name for k, name in enumerate(library.names) if not (alike and 0 <= images[k] < k)]
 
 
-def clip_teacher(config: RunConfig, character: Character, library: MotionLibrary, clips: Sequence[str], out: Path, tracks: Path | None, resume: bool) -> ClipActions | None:
-    """The actions that a run is taught or rehearses, or None if it does neither: those of all clips, or tracked ones of ``clips``, and of joins that lead into these.
+def load_motions(path: Path, library: MotionLibrary) -> dict[str, Motion]:
+    """Motions along the library's clips, by name, from a file that `find_motions` wrote; on its device."""
+    tree, _ = checkpoint.load(path, "motions")
+    return {name: Motion(*(part.to(library.device) for part in (tree[name]["qpos"], tree[name]["qvel"], tree[name]["action"]))) for name in library.names if name in tree}
 
-    Tracked ones are read from the run's folder ``out`` or, as far as they are there, from that of another run, ``tracks``; what is missing is followed now, and saved in ``out``
-    one by one. A resumed run has those that it began with.
+
+def find_motions(config: RunConfig, character: Character, library: MotionLibrary, out: Path, tracks: Path | None) -> dict[str, Motion]:
+    """Motions along the library's clips, by name: as far as they are there from the run's folder ``out`` or that of another run, ``tracks``; the others are followed in simulation
+    and refined now, and saved in ``out`` one by one.
 
     Raises:
         ValueError: a file that cannot be read or written.
     """
-    teach = config.train.clone
-    if not (teach.steps or teach.rehearse_weight):
-        return None
-    if not teach.tracked:
-        return clip_actions(character, library, config.env.control_dt)
-    mine = out / TRACKS
-    found = load_tracks(tracks / TRACKS, library) if tracks is not None and not resume else {}
-    if resume or mine.is_file():
-        found |= load_tracks(mine, library)
-    names = list(found) if resume else to_follow(clips, character, library)
-    joins: dict[str, Join] = {}
-    if teach.joins and not resume:
-        others = [name for name in library.names if name not in clips]
-        joins = draw_joins(names, others, teach.joins, library, torch.Generator(library.device).manual_seed(config.seed))
-    shown = [*names, *joins]
-
-    def keep() -> None:
-        if rank() == 0:
-            checkpoint.save(mine, {name: vars(found[name]) for name in shown if name in found}, "tracks", {"clips": shown})
-
-    def follow(samcon: Samcon) -> None:
-        for name in samcon.library.names:
-            if name in shown and name not in found:
-                track = samcon.track(samcon.library.index(name))
-                lost = name in joins and not track.complete  # it leads nowhere
-                found[name] = track.tube.none() if lost else track.tube.compact()
-                if rank() == 0:
-                    print(tell(name, track), flush=True)
-                keep()
-
-    if any(name not in found for name in names):
-        follow(make_samcon(config, character, library))
-    missing = [join_clip(name, join, library) for name, join in joins.items() if name not in found]
+    mine, device = out / MOTIONS, library.device
+    found = load_motions(tracks / MOTIONS, library) if tracks is not None else {}
+    if mine.is_file():
+        found |= load_motions(mine, library)
+    names = to_follow(character, library)
+    missing = [name for name in names if name not in found]
     if missing:
-        brief = replace(config, samcon=config.samcon.brief())
-        follow(make_samcon(brief, character, MotionLibrary(missing, character.skeleton, device=library.device)))
-    if not mine.is_file():
-        keep()
-    return lessons({name: found[name] for name in shown}, character, library) if shown else None
+        samcon, dynamics = make_samcon(config, character, library), make_dynamics(config, character, library, REFINERS)
+        generator = torch.Generator(device).manual_seed(config.seed)
+        for name in missing:
+            clip = library.index(name)
+            track = samcon.track(clip)
+            if rank() == 0:
+                print(tell(name, track), flush=True)
+            if not track.complete:
+                continue
+            clip_path = samcon.clip_path(clip, len(track.path.action))
+            found[name], lost, cost = best_refined(dynamics, track.path, *clip_path, clip, cycle_steps(config, library, clip), config.guide.refinements, generator)
+            if rank() == 0:
+                print(f"{name:24} refined: cost {cost:.2f}; with noise {100 * lost:.0f} % lose it", flush=True)
+                checkpoint.save(mine, {name: vars(motion) for name, motion in found.items()}, "motions", {})
+    return {name: found[name] for name in names if name in found}
 
 
-def teach(config: RunConfig, env: HumanoidEnv, learner: Learner, teacher: ClipActions, known: Sequence[str]) -> float:
-    """Clones the actions of ``teacher``, while skills that the learner begins with keep what they do under latents of the clips ``known`` to them; returns the error."""
-    bf16 = use_bf16(config.train.bf16, env.device)
-    if not known:
-        return clone(learner, teacher, falls(env), config.train.clone, bf16)
-    ids = torch.tensor([env.library.index(name) for name in known], device=env.device)
-    memory = remember(env, learner, ids, round(REMEMBER_S / config.env.control_dt))
-    return clone(learner, teacher, memory.obs, config.train.clone, bf16, memory)
+def make_dynamics(config: RunConfig, character: Character, library: MotionLibrary, count: int) -> Dynamics:
+    """``count`` simulations of a run's character, on the library's device."""
+    return Dynamics(character, make_physics(config.physics, character.model, count, config.env.num_threads, library.device), config.env.control_dt)
+
+
+def cycle_steps(config: RunConfig, library: MotionLibrary, clip: int) -> int:
+    """Control steps after which a clip repeats; 0 if it does not."""
+    return round(float(library.durations_s[clip]) / config.env.control_dt) if library.loops[clip] else 0
+
+
+def make_guided(config: RunConfig, character: Character, library: MotionLibrary, motions: dict[str, Motion]) -> Guided:
+    """Characters that follow ``motions`` and, where the character is its own mirror image, those of the clips' mirror images; as many characters as a run has."""
+    dynamics, reflection = make_dynamics(config, character, library, config.env.num_envs), mirror_map(character)
+    experts = []
+    for name, motion in motions.items():
+        clip = library.index(name)
+        cycle = cycle_steps(config, library, clip)
+        experts.append(Regulators.around(dynamics, motion, clip, cycle))
+        image = int(library.mirrored[clip])
+        if reflection is not None and image >= 0 and library.names[image] not in motions:
+            index, sign = reflection.action_index.to(library.device), reflection.action_sign.to(library.device)
+            mirrored = Motion(*dynamics.deviations.mirrored(motion.qpos, motion.qvel, index, sign), motion.action[:, index] * sign)
+            experts.append(Regulators.around(dynamics, mirrored, image, cycle))
+    expert, generator = Expert(dynamics, Regulators.cat(experts)), torch.Generator(library.device).manual_seed(config.seed)
+    graph = motion_graph(expert, generator)
+    if rank() == 0:
+        risen = f"from standing {int((graph.rise >= 0).sum())} can be begun and {int((graph.first >= 0).sum())} be reached"
+        print(f"of {len(experts)} motions {100 * graph.density:.0f} % of the pairs lead into each other, {100 * graph.reach:.0f} % by way of others; {risen}", flush=True)
+    return Guided(expert, graph, expert.shown(library, config.env.control_dt), config.guide, generator)
+
+
+def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, tracks: Path | None) -> ClipActions:
+    """Coaches a learner along all clips, and shows those ``known`` that end to remember meanwhile; returns what it should rehearse, which it also saves in ``out``."""
+    library = env.library
+    ends = [name for name in known if not library.loops[library.index(name)]]
+    motions = find_motions(config, env.character, library, out, tracks)
+    if not motions:
+        raise ValueError(f"coach: rounds: got {config.train.coach.rounds}, but no clip could be followed; expected at least one")
+    guided = make_guided(config, env.character, library, motions)
+    memory = None
+    if ends:
+        memory = remember(env, learner, torch.tensor([library.index(name) for name in ends], device=env.device), round(REMEMBER_S / config.env.control_dt))
+
+    def told(made: Round) -> None:
+        if rank() == 0 and (made.number % EVERY_ROUNDS == 0 or made.progress >= 1):
+            lost = {name: made.lost[made.ended == k] for k, name in enumerate(library.names)}
+            shares = ", ".join(f"{name} {100 * float(each.mean()):.0f}" for name, each in lost.items() if len(each))
+            print(f"coached, round {made.number} ({100 * min(made.progress, 1.0):.0f} %): error {made.error:.3f}; of episodes that ended, lost, in percent: {shares}", flush=True)
+
+    moments = coach(learner, guided, config.train.coach, memory, told, use_bf16(config.train.bf16, env.device))
+    if rank() == 0:
+        checkpoint.save(out / LESSONS, {"obs": moments.obs.half(), "action": moments.action.half(), "clip": moments.clip}, "lessons", {})
+    return as_lessons(moments.obs, moments.action, moments.clip, library)
+
+
+def as_lessons(obs: Tensor, action: Tensor, clip: Tensor, library: MotionLibrary) -> ClipActions:
+    """Moments to rehearse, of which clips count by the library's weights."""
+    return ClipActions(obs, action, clip, (library.weights / clip.bincount(minlength=library.num_clips))[clip])
+
+
+def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:
+    """What a coached run rehearses, from its folder."""
+    tree, _ = checkpoint.load(out / LESSONS, "lessons")
+    obs, action, clip = (tree[name].to(library.device) for name in ("obs", "action", "clip"))
+    return as_lessons(obs.float(), action.float(), clip, library)

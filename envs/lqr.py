@@ -22,7 +22,7 @@ from envs.character import Character
 from envs.deviations import Deviations, slopes
 from envs.physics import Physics
 from envs.resets import default_state
-from envs.samcon import Tube
+from envs.samcon import Motion
 
 EFFORT = 0.5  # weight of the squared change of targets, rad², summed over joints, beside the errors of a state
 TARGET_STEP = 0.02  # how far a target is disturbed, rad
@@ -68,7 +68,7 @@ class Dynamics:
             found.append([part[: len(ids)] for part in self.state()])
         return torch.cat([qpos for qpos, _ in found]), torch.cat([qvel for _, qvel in found])
 
-    def linearize(self, path: Tube) -> tuple[Tensor, Tensor]:
+    def linearize(self, path: Motion) -> tuple[Tensor, Tensor]:
         """What becomes of deviations, ``[M, E, E]``, and of changes of targets (rad), ``[M, E, A]``, within a control step from each moment of a ``path [M]``."""
         deviations, size, device = self.deviations, path.action.shape[1], path.action.device
         last_qpos, last_qvel = self.advance(path.qpos[-1:], path.qvel[-1:], path.action[-1:])
@@ -145,7 +145,7 @@ class Regulators:
     clip: Tensor
 
     @staticmethod
-    def around(dynamics: Dynamics, path: Tube, clip: int, cycle: int) -> Regulators:
+    def around(dynamics: Dynamics, path: Motion, clip: int, cycle: int) -> Regulators:
         """Of a ``path [M]`` along ``clip`` that repeats after ``cycle`` control steps (0: not at all; it ends in its last moment)."""
         of_state, of_target = dynamics.linearize(path)
         slope = dynamics.deviations.error_slopes(path.qpos)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from envs.expert import Expert, lost_share
 from envs.lqr import EFFORT, MOST_RAD, Dynamics, Regulators, regulate
-from envs.samcon import Tube
+from envs.samcon import Motion
 
 SMOOTH = (1.0, 2.0, 3.0, 2.0, 1.0)  # weights of the neighbours that targets are smoothed with
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 0.02, 300.0  # of an improvement's change of targets, as further effort
@@ -28,7 +28,7 @@ def smoothed(targets: Tensor) -> Tensor:
     return sum(weight / sum(SMOOTH) * padded[k : k + len(targets)] for k, weight in enumerate(SMOOTH))  # type: ignore[return-value]
 
 
-def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iterations: int, noise: float, shares: int, generator: torch.Generator) -> Tube:
+def refine(dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, iterations: int, noise: float, shares: int, generator: torch.Generator) -> Motion:
     """A motion nearer to a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, and smoother, than the ``path [M]`` from the same first state: iterative LQR.
 
     Each iteration tries ``shares`` of what the regulator would change, each many times with white ``noise`` on actions, for what suffers none cannot be kept to; the best in the
@@ -45,7 +45,7 @@ def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iteration
         while better is None and damping <= MOST_DAMPING:
             feedback = regulate(*parts, EFFORT, damping)
             dynamics.begin(path.qpos[:1].expand(count + idle, -1), path.qvel[:1].expand(count + idle, -1))
-            made: list[Tube] = []
+            made: list[Motion] = []
             cost = torch.zeros(count, device=qpos.device)
             for k, target in enumerate(targets):
                 here_qpos, here_qvel = (part[:count] for part in dynamics.state())
@@ -55,7 +55,7 @@ def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iteration
                 change = share * feedback.change[k] - (off @ feedback.gain[k].t()).clamp(-MOST_RAD, MOST_RAD)
                 action = ((target + change) / dynamics.scale).clamp(-1.0, 1.0)
                 cost += EFFORT * (action * dynamics.scale - wanted[k]).square().sum(-1)
-                made.append(Tube(here_qpos, here_qvel, action))
+                made.append(Motion(here_qpos, here_qvel, action))
                 push = noise * torch.randn(each, action.shape[1], generator=generator, device=qpos.device)
                 push[0] = 0.0
                 tried = action + push.repeat(shares, 1)
@@ -63,7 +63,7 @@ def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iteration
             mean = cost.view(shares, each).mean(1)
             best = int(mean.argmin())
             if float(mean[best]) < (1 - GAIN) * float(mean[0]):
-                better = Tube.cat([moment.rows(slice(best * each, best * each + 1)) for moment in made])
+                better = Motion.cat([moment.rows(slice(best * each, best * each + 1)) for moment in made])
                 damping = max(damping / 4, LEAST_DAMPING) if best > shares // 2 else damping
             else:
                 damping *= 4
@@ -73,12 +73,12 @@ def refine(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, iteration
     return path
 
 
-def mean_cost(dynamics: Dynamics, motion: Tube, qpos: Tensor, qvel: Tensor) -> float:
+def mean_cost(dynamics: Dynamics, motion: Motion, qpos: Tensor, qvel: Tensor) -> float:
     """How far a ``motion [M]`` is from a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, on average; 0.1 to 0.5 is close."""
     return float(dynamics.deviations.errors(motion.qpos, motion.qvel, qpos, qvel).square().sum(-1).mean())
 
 
-def best_refined(dynamics: Dynamics, path: Tube, qpos: Tensor, qvel: Tensor, clip: int, cycle: int, iterations: int, generator: torch.Generator) -> tuple[Tube, float, float]:
+def best_refined(dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, clip: int, cycle: int, iterations: int, generator: torch.Generator) -> tuple[Motion, float, float]:
     """The ``path [M]`` or what refining it under less or more noise (`NOISES`) makes of it, whichever characters keep to best and is nearest to the clip, ``qpos [M, nq]`` and
     ``qvel [M, nv]``; with the share of characters that lose it and its mean cost. ``clip``, ``cycle``: as in `Regulators.around`."""
     found = []

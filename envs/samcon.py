@@ -1,19 +1,18 @@
 """Sampling-based tracking of clips: actions that carry a simulated character along a clip, kicks and flips included, found by trial.
 
 Many characters follow a clip, each with targets of its own; after each window of time those that are nearest to the clip go on, from where they are, in place of the others. What
-the survivors did is where the next pass tries around. A walk takes seconds of this, a backflip a minute. The states and actions of the survivors are a tube around the clip, as
-physics allows it, with actions that lead on along the clip: a policy is taught them before it acts for the first time (`ase.cloning`).
+the survivors did is where the next pass tries around. A walk takes seconds of this, a backflip a minute. The way of the best of them is a motion along the clip that physics
+allows: `envs.refine` makes it better, and experts keep to it (`envs.lqr`).
 
 Sources: Liu, Yin, van de Panne, Shao and Xu 2010, "Sampling-based contact-rich motion control" (SAMCON); Liu, Yin and Guo 2015, "Improving sampling-based motion control" (what
-survives moves the distribution that is sampled); Laskey et al. 2017, "DART: Noise injection for robust imitation learning" (what is learned from is done with noise, and shows
-what was meant).
+survives moves the distribution that is sampled).
 
 Shapes: ``N`` trials, ``S`` survivors, ``K`` windows, ``W`` control steps in a window, ``R`` windows that a pass reached, ``A`` action, ``P`` bodies, ``M`` moments.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -37,7 +36,6 @@ MEMORY = 0.7  # share of a trial's cost so far that counts in its next window
 EFFORT = 0.005  # weight of the squared deviation from the clip's own actions, in units of `FIRST_RAD`
 AHEAD = 5  # windows that a trial's descendants must survive for what it did to count
 BEYOND_S = 1.5  # what is followed of a looping clip's next cycle
-START_WINDOWS = 12  # length of the passes that begin somewhere in a clip
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,6 @@ class SamconConfig:
     trials, survivors: characters that follow a clip at the same time, and those of them that go on after each window.
     window_steps: control steps for which a trial holds its deviation from the clip's actions.
     max_passes: along a clip, at most. enough: complete ones that suffice.
-    shown: further passes along the whole clip, and starts: shorter ones that begin somewhere in it, as episodes do; these are learned from.
-    jitter: deviation of the white noise, in units of the action, with which the trials of these carry their actions out, as in exploring.
-    kept: survivors of a window that are learned from.
     """
 
     trials: int = 1024
@@ -56,50 +51,29 @@ class SamconConfig:
     window_steps: int = 3
     max_passes: int = 24
     enough: int = 3
-    shown: int = 4
-    starts: int = 10
-    jitter: float = 0.05
-    kept: int = 32
 
     def __post_init__(self) -> None:
-        if not 0 < self.kept <= self.survivors <= self.trials or self.trials % self.survivors:
-            raise ValueError(
-                f"samcon: trials, survivors, kept: got {self.trials}, {self.survivors}, {self.kept}; expected trials a multiple of survivors, and kept at most survivors"
-            )
-        if min(self.window_steps, self.max_passes, self.enough, self.shown) < 1 or min(self.starts, self.jitter) < 0:
-            got = f"{self.window_steps}, {self.max_passes}, {self.enough}, {self.shown}, {self.starts}, {self.jitter:g}"
-            raise ValueError(f"samcon: window_steps, max_passes, enough, shown, starts, jitter: got {got}; expected at least 1, 1, 1, 1, 0, 0")
-
-    def brief(self) -> SamconConfig:
-        """A third of the effort, for what is short and many."""
-        return replace(self, max_passes=-(-self.max_passes // 3), enough=-(-self.enough // 3), shown=-(-self.shown // 3), starts=-(-self.starts // 3))
+        if not 0 < self.survivors <= self.trials or self.trials % self.survivors:
+            raise ValueError(f"samcon: trials, survivors: got {self.trials}, {self.survivors}; expected trials a multiple of survivors, and at least 1 of both")
+        if min(self.window_steps, self.max_passes, self.enough) < 1:
+            raise ValueError(f"samcon: window_steps, max_passes, enough: got {self.window_steps}, {self.max_passes}, {self.enough}; expected at least 1 of each")
 
 
 @dataclass(frozen=True)
-class Tube:
-    """States and what was meant to be done in them: ``qpos [M, nq]``, ``qvel [M, nv]`` and ``action [M, A]``."""
+class Motion:
+    """States, a control step apart, and what is done in them: ``qpos [M, nq]``, ``qvel [M, nv]`` and ``action [M, A]``."""
 
     qpos: Tensor
     qvel: Tensor
     action: Tensor
 
-    def compact(self) -> Tube:
-        """The same in half precision, without places on the ground, which no observation shows."""
-        qpos = self.qpos.clone()
-        qpos[:, :2] = 0.0
-        return Tube(qpos.half(), self.qvel.half(), self.action.half())
-
-    def none(self) -> Tube:
-        """No state at all."""
-        return self.rows(slice(0)).compact()
-
-    def rows(self, ids: Tensor | slice) -> Tube:
+    def rows(self, ids: Tensor | slice) -> Motion:
         """Some of the moments, in the order of ``ids``."""
-        return Tube(self.qpos[ids], self.qvel[ids], self.action[ids])
+        return Motion(self.qpos[ids], self.qvel[ids], self.action[ids])
 
     @staticmethod
-    def cat(parts: list[Tube]) -> Tube:
-        return Tube(*(torch.cat([getattr(part, name) for part in parts]) for name in ("qpos", "qvel", "action")))
+    def cat(parts: list[Motion]) -> Motion:
+        return Motion(*(torch.cat([getattr(part, name) for part in parts]) for name in ("qpos", "qvel", "action")))
 
 
 @dataclass(frozen=True)
@@ -120,15 +94,14 @@ class Pass:
 
     Attributes:
         reached: ``R`` windows until nobody was near the clip any more. cost: mean over these of the survivors' median cost.
-        found: mean and deviation ``[R, A]`` of what those did whose descendants survived. tube: those, in each control step.
+        found: mean and deviation ``[R, A]`` of what those did whose descendants survived.
         path: ``[R * W]`` the way of the trial that was best in the end, from the first control step on.
     """
 
     reached: int
     cost: float
     found: Targets
-    tube: Tube
-    path: Tube
+    path: Motion
 
 
 @dataclass(frozen=True)
@@ -137,15 +110,13 @@ class Track:
 
     Attributes:
         reached_s, length_s, passes: for ``reached_s`` of ``length_s`` seconds, in so many passes. cost: the best one's (see `tracking_cost`), and its ``path [T]``.
-        tube: what is learned from.
     """
 
     reached_s: float
     length_s: float
     passes: int
     cost: float
-    path: Tube
-    tube: Tube
+    path: Motion
 
     @property
     def complete(self) -> bool:
@@ -205,23 +176,23 @@ class Samcon:
         self._mass, self._feet = character.mass_shares.to(device), character.foot_bodies.to(device)
         self._window_s = config.window_steps * control_dt
 
-    def windows(self, clip: int, start_s: float = 0.0) -> int:
-        """Windows from ``start_s`` to the end of a clip; of a looping one, to `BEYOND_S` of its next cycle."""
+    def windows(self, clip: int) -> int:
+        """Windows to the end of a clip; of a looping one, to `BEYOND_S` of its next cycle."""
         length = float(self.library.durations_s[clip]) + BEYOND_S * bool(self.library.loops[clip])
-        return max(1, int((length - start_s) / self._window_s + 1e-3))
+        return max(1, int(length / self._window_s + 1e-3))
 
     def clip_path(self, clip: int, steps: int) -> tuple[Tensor, Tensor]:
         """Where the clip itself has the character in its first control steps: ``qpos [steps, nq]`` and ``qvel [steps, nv]``."""
         return self._codec.encode(self.library.along(clip, self.dt * torch.arange(steps, device=self.library.device)))
 
-    def track(self, clip: int, learn: bool = True) -> Track:
-        """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times; then, to ``learn`` from it, in passes with noise."""
+    def track(self, clip: int) -> Track:
+        """Follows ``clip`` until that has gone well a few times or has been tried `SamconConfig.max_passes` times."""
         config, count = self.config, self.windows(clip)
         targets, reached, stuck = Targets.first(count, self.character.num_actions, self.library.device), 0, 0
         costs: list[float] = []
         best: Pass | None = None
         for passes in range(1, config.max_passes + 1):
-            made = self.follow(clip, 0.0, targets)
+            made = self.follow(clip, targets)
             if best is None or (made.reached, -made.cost) > (best.reached, -best.cost):
                 best = made
             if made.reached == count:
@@ -232,7 +203,7 @@ class Samcon:
             targets = self._next(targets, made, reached, stuck)
             reached = max(reached, made.reached)
         assert best is not None
-        return Track(best.reached * self._window_s, count * self._window_s, passes, best.cost, best.path, self._shown(clip, best) if learn else best.tube)
+        return Track(best.reached * self._window_s, count * self._window_s, passes, best.cost, best.path)
 
     @staticmethod
     def _next(targets: Targets, made: Pass, reached: int, stuck: int) -> Targets:
@@ -247,31 +218,6 @@ class Samcon:
             deviation[before] = deviation[before].clamp_min(min(MOST_RAD, FIRST_RAD * WIDER ** (1 + stuck)))
         return Targets(mean, deviation)
 
-    def _shown(self, clip: int, best: Pass) -> Tube:
-        """What is learned from: passes around what the ``best`` found, along the whole ``clip`` and from within it, carried out with noise."""
-        size, starts, duration = self.character.num_actions, self.config.starts, float(self.library.durations_s[clip])
-        random = torch.rand(starts, generator=self.generator, device=self.library.device).tolist()
-        tubes = [self._believed(best, self.windows(clip))]
-        for start_s in [0.0] * self.config.shown + [(k + part) / starts * duration for k, part in enumerate(random)]:
-            count = self.windows(clip, start_s) if start_s == 0.0 else min(START_WINDOWS, self.windows(clip, start_s))
-            targets, first = Targets.first(count, size, self.library.device), int(start_s / self._window_s)
-            known = best.found.mean[first : first + count]
-            targets.mean[: len(known)] = known
-            tubes.append(self._believed(self.follow(clip, start_s, targets, self.config.jitter), count))
-        found = Tube.cat(tubes)
-        return found if len(found.action) else self._own(clip)
-
-    def _believed(self, made: Pass, count: int) -> Tube:
-        """The tube of a pass, but for the last two windows before nobody was near the clip, which lead nowhere."""
-        windows = made.reached if made.reached == count else max(0, made.reached - 2)
-        end = windows * self.config.window_steps * self.config.kept
-        return made.tube.rows(slice(end))
-
-    def _own(self, clip: int) -> Tube:
-        """A clip's own states and actions, where nobody can follow it for a single window."""
-        times = torch.arange(self.config.window_steps * self.windows(clip), device=self.library.device) * self.dt
-        return Tube(*self._codec.encode(self.library.along(clip, times)), self._clip_actions(clip, times))
-
     def _clip_actions(self, clip: int, times: Tensor) -> Tensor:
         """The clip's own actions ``[T, A]`` at ``times [T]``."""
         rows = (self._given.clip == clip).nonzero().flatten()
@@ -279,19 +225,18 @@ class Samcon:
             times = times % self.library.durations_s[clip]
         return self._given.action[rows[(times * MOMENTS_EACH / self.dt).round().long().clamp_max(len(rows) - 1)]]
 
-    def follow(self, clip: int, start_s: float, targets: Targets, jitter: float = 0.0) -> Pass:
-        """One pass along ``clip`` from ``start_s``, for as many windows as there are ``targets``; with white noise of deviation ``jitter`` on the actions,
-        which what is learned from does not show."""
+    def follow(self, clip: int, targets: Targets) -> Pass:
+        """One pass along ``clip``, for as many windows as there are ``targets``."""
         config, physics, device = self.config, self.physics, self.library.device
         trials, steps, count = config.trials, config.window_steps, len(targets.mean)
-        times = start_s + torch.arange(count * steps + 1, device=device) * self.dt
+        times = torch.arange(count * steps + 1, device=device) * self.dt
         clip_states, given = self.library.along(clip, times), self._clip_actions(clip, times[:-1])
         qpos, qvel = self._codec.encode(clip_states[:1])
         physics.set_state(torch.arange(trials, device=device), qpos.expand(trials, -1).contiguous(), qvel.expand(trials, -1).contiguous())
         before, total = clip_states.body_pos_w[:1].expand(trials, -1, -1), torch.zeros(trials, device=device)
         parents: list[Tensor] = []
         tried: list[Tensor] = []
-        seen: list[Tube] = []
+        seen: list[Motion] = []
         costs: list[float] = []
         for k in range(count):
             noise = torch.randn(trials, targets.mean.shape[1], generator=self.generator, device=device)
@@ -300,9 +245,7 @@ class Samcon:
             cost = torch.zeros(trials, device=device)
             for step in range(k * steps, (k + 1) * steps):
                 action = (given[step] + deviation / self._scale).clamp(-1.0, 1.0)
-                seen.append(Tube(physics.qpos[:, : qpos.shape[1]].clone(), physics.qvel[:, : qvel.shape[1]].clone(), action))
-                if jitter:  # of all trials: those without noise would be all that survives
-                    action = (action + jitter * torch.randn(action.shape, generator=self.generator, device=device)).clamp(-1.0, 1.0)
+                seen.append(Motion(physics.qpos[:, : qpos.shape[1]].clone(), physics.qvel[:, : qvel.shape[1]].clone(), action))
                 physics.step(self._offset + self._scale * action, round(self.dt / physics.sim_dt))
                 now, after = self._codec.decode(physics.qpos, physics.qvel), clip_states[step + 1 : step + 2]
                 cost = tracking_cost(now, before, after, clip_states.body_pos_w[step : step + 1], self._mass, self._feet, self.dt)
@@ -321,15 +264,13 @@ class Samcon:
                 before, total = before[parents[-1]], total[parents[-1]]
         return self._made(parents, tried, seen, costs, targets)
 
-    def _made(self, parents: list[Tensor], tried: list[Tensor], seen: list[Tube], costs: list[float], targets: Targets) -> Pass:
+    def _made(self, parents: list[Tensor], tried: list[Tensor], seen: list[Motion], costs: list[float], targets: Targets) -> Pass:
         """Sums up a pass."""
-        mean, deviation, tubes, steps = targets.mean[: len(costs)].clone(), targets.deviation[: len(costs)].clone(), [], self.config.window_steps
+        mean, deviation, steps = targets.mean[: len(costs)].clone(), targets.deviation[: len(costs)].clone(), self.config.window_steps
         for k in range(len(costs)):
             ids = ancestors(parents, k, self.config.survivors)
             mean[k], deviation[k] = tried[k][ids].mean(0), tried[k][ids].std(0, correction=0)
-            some = ids[torch.randperm(len(ids), generator=self.generator, device=ids.device)[: self.config.kept]]
-            tubes += [one.rows(some) for one in seen[k * steps : (k + 1) * steps]]
-        path: list[Tube] = []
+        path: list[Motion] = []
         if costs:
             one = parents[-1][:1]
             for k in reversed(range(len(costs))):
@@ -337,4 +278,4 @@ class Samcon:
                 one = parents[k - 1][one] if k else one
         none = seen[0].rows(slice(0))
         cost = sum(costs) / len(costs) if costs else float("inf")
-        return Pass(len(costs), cost, Targets(mean, deviation), Tube.cat([none, *tubes]), Tube.cat([none, *reversed(path)]))
+        return Pass(len(costs), cost, Targets(mean, deviation), Motion.cat([none, *reversed(path)]))

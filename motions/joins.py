@@ -1,8 +1,7 @@
 """Joins: motion that leaves one clip and goes on with another, as an animator blends them.
 
 Where they meet, the second clip is turned and moved on the ground to where the first has the character. What the poses still differ by, and how fast that changes, dies away
-within a while. Sources: Bollo 2018, "Inertialization: High-performance animation transitions in Gears of War" (GDC), with cubic instead of quintic polynomials; where clips meet
-best, Kovar, Gleicher and Pighin 2002, "Motion graphs".
+within a while. Source: Bollo 2018, "Inertialization: High-performance animation transitions in Gears of War" (GDC), with cubic instead of quintic polynomials.
 
 A clip can be joined to its own beginning, too (`closed`).
 
@@ -18,44 +17,20 @@ from torch import Tensor
 
 from motions.clip import Clip, make_clip
 from motions.library import MotionLibrary
-from motions.rotations import heading, heading_quat, make_continuous, quat_conj, quat_exp, quat_log, quat_mul, quat_rotate, quat_rotate_inverse, yaw_quat
-from motions.skeleton import CharacterState, Skeleton
+from motions.rotations import heading, make_continuous, quat_conj, quat_exp, quat_log, quat_mul, quat_rotate, yaw_quat
+from motions.skeleton import Skeleton
 
-STEP_S = 1 / 30  # between moments at which clips may meet, and over which velocities are taken
-LOOK_S = 0.3  # seconds by which a metre a second counts as much as a metre, where clips meet
+STEP_S = 1 / 30  # over which velocities are taken
 
 
 @dataclass(frozen=True)
 class Join:
-    """Clip ``source`` until ``source_s`` seconds, then clip ``target`` from ``target_s`` on; clips by their ids in a library. ``gap`` is what the bodies are apart where they meet:
-    root mean square of places, and of velocities times `LOOK_S`, metres."""
+    """Clip ``source`` until ``source_s`` seconds, then clip ``target`` from ``target_s`` on; clips by their ids in a library."""
 
     source: int
     source_s: float
     target: int
     target_s: float
-    gap: float
-
-
-def meet(library: MotionLibrary, source: int, source_s: float, target: int, until_s: float) -> Join:
-    """The `Join` into the first ``until_s`` seconds of ``target`` where both have the bodies most alike: by squared differences of places and velocities about the point below the
-    root, in the heading frame."""
-    here = _shape(library, source, torch.tensor([source_s], device=library.device))
-    moments = torch.arange(max(1, int(until_s / STEP_S + 1e-3)), device=library.device) * STEP_S
-    off = (_shape(library, target, moments) - here).square().mean((1, 2))
-    best = off.argmin()
-    return Join(source, source_s, target, float(moments[best]), float(off[best].sqrt()))
-
-
-def _shape(library: MotionLibrary, clip: int, times: Tensor) -> Tensor:
-    """Bodies' places, and velocities times `LOOK_S`, ``[M, P, 6]`` in the heading frame of a clip at ``times [M]``."""
-
-    def places(at: CharacterState, frame: CharacterState) -> Tensor:
-        below = frame.root_pos * torch.tensor([1.0, 1.0, 0.0], device=times.device)
-        return quat_rotate_inverse(heading_quat(frame.root_quat).unsqueeze(1), at.body_pos_w - below.unsqueeze(1))
-
-    now, before = (library.along(clip, times - ago) for ago in (0.0, STEP_S))
-    return torch.cat((places(now, now), (places(now, now) - places(before, now)) * (LOOK_S / STEP_S)), dim=-1)
 
 
 def fade(gap: Tensor, rate: Tensor, times: Tensor, blend_s: float) -> Tensor:
@@ -113,7 +88,7 @@ def closed(clip: Clip, skeleton: Skeleton, blend_s: float) -> Clip:
     step_s = clip.duration_s / count
     blended = max(1, round(blend_s / step_s))
     own = library.along(0, torch.arange(blended, count + 1) * step_s)
-    seam = joined(library, Join(0, clip.duration_s, 0, 0.0, 0.0), blended * step_s, blended * step_s, clip.name, step_s)
+    seam = joined(library, Join(0, clip.duration_s, 0, 0.0), blended * step_s, blended * step_s, clip.name, step_s)
     seam_pos, seam_quat, seam_joints = (torch.from_numpy(x).float() for x in (seam.root_pos, seam.root_quat, seam.joint_quat))
     turn = yaw_quat(heading(own.root_quat[-1]) - heading(seam_quat[0])).expand(blended, 4)  # what is blended goes on from where the clip ends
     level = torch.tensor([1.0, 1.0, 0.0])

@@ -6,11 +6,10 @@ import pytest
 
 import run
 
-# Follows clips in simulation, in a second.
-TRACKED = ("--train.clone.tracked", *"--samcon.trials 16 --samcon.survivors 4 --samcon.kept 2 --samcon.max-passes 2 --samcon.shown 1 --samcon.starts 1".split())  # noqa: SIM905
-
-# Follows them with few, and is coached along what comes of it; whether a clip was followed to its end must be patched.
-COACHED = (*TRACKED[1:], *"--guide.refinements 1 --train.coach.rounds 2 --train.coach.steps 4 --train.coach.updates 2".split())  # noqa: SIM905
+# Follows clips in simulation, in a second, and is coached along what comes of it; whether a clip was followed to its end must be patched.
+COACHED = tuple(
+    "--samcon.trials 16 --samcon.survivors 4 --samcon.max-passes 2 --guide.refinements 1 --train.coach.rounds 2 --train.coach.steps 4 --train.coach.updates 2".split()  # noqa: SIM905
+)
 
 
 def error_line(capsys: pytest.CaptureFixture[str], *args: str) -> str:

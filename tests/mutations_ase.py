@@ -216,7 +216,6 @@ MUTATIONS = [
     Mutation("ase/cloning.py", "obs = obs + obs_noise", "obs = obs + 0 * obs_noise", CLONING),
     Mutation("ase/cloning.py", "pupil.latents_for(teacher.clip[rows])", "pupil.latents_for(teacher.clip[rows].flip(0))", CLONING),
     Mutation("ase/cloning.py", "(teacher.obs[often], seen[others])", "(teacher.obs[often],)", CLONING),
-    Mutation("ase/cloning.py", "shown = shown.beside(known(pupil, memory, config.batch_size))", "pass", CLONING),
     Mutation("ase/cloning.py", "copy.deepcopy(pupil.policy).requires_grad_(False)", "pupil.policy", CLONING),
     Mutation("ase/cloning.py", "mean + policy.std * torch", "mean + 0 * torch", CLONING),
     Mutation("ase/cloning.py", "pupil.latents_for(clips[", "pupil.latents_for(0 * clips[0] + 1 + 0 * clips[", CLONING),

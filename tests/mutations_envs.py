@@ -26,7 +26,6 @@ CLIP_ACTIONS = "tests/envs/test_clip_actions.py"
 FOOTING = "tests/envs/test_footing.py"
 ENGINES = "tests/envs/test_engines.py"
 SAMCON = "tests/envs/test_samcon.py"
-CLIP_LESSONS = "tests/envs/test_clip_lessons.py"
 DEVIATIONS = "tests/envs/test_deviations.py"
 LQR = "tests/envs/test_lqr.py"
 MOTION_GRAPH = "tests/envs/test_motion_graph.py"
@@ -204,23 +203,10 @@ MUTATIONS = [
     Mutation("envs/samcon.py", "total.argsort()[", "total.argsort(descending=True)[", SAMCON),
     Mutation("envs/samcon.py", "set_full_state(state[parents[-1].to(state.device)])", "set_full_state(state)", SAMCON),
     Mutation("envs/samcon.py", "one = parents[k - 1][one] if k else one", "pass", SAMCON),
-    Mutation("envs/samcon.py", "else max(0, made.reached - 2)", "else made.reached", SAMCON),
-    Mutation("envs/clip_lessons.py", "action[-1][:, action_index] * action_sign", "action[-1][:, action_index]", SAMCON),
-    Mutation("envs/clip_lessons.py", "library.weights / clip_ids", "library.weights * clip_ids", SAMCON),
-    Mutation("envs/clip_lessons.py", "name.split(AFTER)[-1]", "name.split(AFTER)[0]", CLIP_LESSONS),
-    Mutation("envs/clip_lessons.py", "(AFTER in name or ", "(", CLIP_LESSONS),
-    Mutation("envs/clip_lessons.py", "else EARLY", "else 1.0", CLIP_LESSONS),
-    Mutation("envs/clip_lessons.py", "if source in known and library", "if library", CLIP_LESSONS),
-    Mutation("envs/clip_lessons.py", "BLEND_S + BLEND_S_M * join.gap", "BLEND_S - BLEND_S_M * join.gap", CLIP_LESSONS),
-    Mutation("envs/clip_lessons.py", "if not library.loops[library.index(name)]", "if library.loops[library.index(name)]", CLIP_LESSONS),
-    Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = not track.complete", TEACHING),
-    Mutation("cfg/teaching.py", "lost = name in joins and not track.complete", "lost = False", TEACHING),
     Mutation("envs/demos.py", "~self.library.loops[clip_ids] & (times_s", "(times_s", RESETS),
-    Mutation("envs/samcon.py", "max_passes=-(-self.max_passes // 3)", "max_passes=self.max_passes", SAMCON),
     Mutation("envs/samcon.py", " and self.cost <= USABLE", "", SAMCON),
-    Mutation("cfg/teaching.py", 'for name in info["clips"] if', "for name in sorted(tree) if", TEACHING),
-    Mutation("cfg/teaching.py", "if resume or mine.is_file()", "if mine.is_file()", TEACHING),
-    Mutation("envs/samcon.py", "qvel.shape[1]].clone(), action))", "qvel.shape[1]].clone(), (action + jitter * torch.randn(action.shape)).clamp(-1.0, 1.0)))", SAMCON),
+    Mutation("cfg/teaching.py", "0 <= images[k] < k", "0 <= images[k]", TEACHING),
+    Mutation("cfg/teaching.py", "alike and 0 <= images", "0 <= images", TEACHING),
     Mutation("envs/footing.py", ").all(0)", ").any(0)", FOOTING),
     Mutation("envs/footing.py", "slip(points, 1 / dt)", "slip(points, dt)", FOOTING),
     Mutation("envs/humanoid.py", "reward = reward - self.config.slide_weight", "reward = reward + self.config.slide_weight", FOOTING),
@@ -291,6 +277,6 @@ MUTATIONS = [
     Mutation("envs/expert.py", "since * control_dt", "control_dt * self.regulators.clip", MOTION_GRAPH),
     Mutation("envs/expert.py", "- (counts.cumsum(0) - counts)[self.motion]", "- counts.cumsum(0)[self.motion]", MOTION_GRAPH),
     Mutation("envs/guided.py", "return self.expert.clips[self.goal]", "return self.expert.clips[self.expert.motion[self.moment]]", MOTION_GRAPH),
-    Mutation("cfg/coached.py", "if not library.loops[library.index(name)]]", "]", TEACHING),
-    Mutation("cfg/coached.py", "if not track.complete:", "if False:", TEACHING),
+    Mutation("cfg/teaching.py", "if not library.loops[library.index(name)]]", "]", TEACHING),
+    Mutation("cfg/teaching.py", "if not track.complete:", "if False:", TEACHING),
 ]

@@ -139,8 +139,6 @@ MUTATIONS = [
     Mutation("motions/ik.py", "posture.set_target(pose)", "posture.set_target(model.qpos0)", REACHING),
     Mutation("motions/joins.py", "(1 + 2 * s) * gap + s", "(1 + 2 * s) * gap - s", JOINS),
     Mutation("motions/joins.py", "(1 + 2 * s)", "(1 - 2 * s)", JOINS),
-    Mutation("motions/joins.py", "* (LOOK_S / STEP_S)", "* 0.0", JOINS),
-    Mutation("motions/joins.py", "off.argmin()", "off.argmax()", JOINS),
     Mutation("motions/joins.py", "heading(others[1, 0]) - heading(here.root_quat[1])", "heading(here.root_quat[1]) - heading(others[1, 0])", JOINS),
     Mutation("motions/joins.py", "quat_mul(quat_mul(others[0], quat_conj(others[1])), others[0])", "others[0]", JOINS),
     Mutation("motions/joins.py", "2 * there_pos[0] - there_pos[1]", "there_pos[0]", JOINS),

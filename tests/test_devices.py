@@ -6,15 +6,13 @@ import pytest
 import torch
 
 import run
-from tests.commands import COACHED, TRACKED
+from tests.commands import COACHED
 from tests.fake_gpu import GPU, FakeGpu, Generator, on_gpu, pretend
 
 IMITATING = ("--train.imitation-weight", "0.5", "--train.imitation-stray-s", "0.5", "--train.latents.clip-share", "0.5", "--train.style.conditional")
 COMMANDS = {
     "pretrain": ("pretrain", "tiny", "--device", "cuda"),
-    "pretrain, tracked": ("pretrain", "tiny", "--device", "cuda", *TRACKED),
-    "pretrain, joins": ("pretrain", "tiny", "--device", "cuda", *TRACKED, "--train.clone.joins", "1", "--dataset", "two.yaml", *IMITATING),
-    "pretrain, coached": ("pretrain", "tiny", "--device", "cuda", *COACHED, "--dataset", "two.yaml"),
+    "pretrain, coached": ("pretrain", "tiny", "--device", "cuda", *COACHED, "--dataset", "two.yaml", *IMITATING),
     "task": ("train-task", "heading", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
     "strike": ("train-task", "strike", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
 }
@@ -53,7 +51,7 @@ def test_the_fake_refuses_what_a_gpu_refuses():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_mixes_devices(name, trained, clips_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cfg.coached.REFINERS", 16)
+    monkeypatch.setattr("cfg.teaching.REFINERS", 16)
     if "coached" in name:
         monkeypatch.setattr("envs.samcon.Track.complete", True)
     (tmp_path / "two.yaml").write_text("clips: {walk: 1, part: {clip: walk, range_s: [0.0, 1.0], loop_s: 0.3}, once: {clip: walk, range_s: [0.0, 1.0]}}")

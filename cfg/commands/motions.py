@@ -15,13 +15,12 @@ from PIL import Image
 from rich.progress import track as track_progress
 
 from cfg.cli import parse
-from cfg.coached import REFINERS, make_dynamics
 from cfg.importing import OWN, ImportArgs, import_files
 from cfg.load import closest
 from cfg.previews import beside_source
 from cfg.rollouts import write_rollouts
 from cfg.schema import RunConfig
-from cfg.teaching import make_samcon, tell
+from cfg.teaching import REFINERS, make_dynamics, make_samcon, tell
 from envs.character import load_character
 from envs.engines import share_of_cores
 from envs.film import beside, film, grid, motion_strip, strip, write_image, write_video
@@ -265,7 +264,7 @@ def track_clips(args: TrackArgs) -> None:
     dynamics = make_dynamics(config, character, samcon.library, REFINERS) if args.refine else None
     fps, motions, titles = 1 / config.env.control_dt, [], []
     for k, clip in enumerate(clips):
-        track = samcon.track(k, learn=False)
+        track = samcon.track(k)
         print(tell(clip.name, track), flush=True)
         if track.reached_s:
             title, motion, wanted = " ".join(tell(clip.name, track).split()), track.path, samcon.clip_path(k, len(track.path.action))

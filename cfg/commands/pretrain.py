@@ -11,16 +11,17 @@ import numpy as np
 import torch
 import tyro
 
+from ase.actor_critic import use_bf16
+from ase.cloning import clone, falls
 from ase.distributed import own_seed, process_group, rank
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.report import Reporter
 from ase.run_folder import CONFIG, RunFolder
-from cfg.coached import be_coached, load_lessons
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
-from cfg.teaching import clip_teacher, teach
+from cfg.teaching import be_coached, clip_teacher, load_lessons
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
@@ -41,7 +42,7 @@ class PretrainArgs:
         out: folder of the run: configuration, checkpoints, TensorBoard events, videos.
         resume: continue the run in that folder, bit for bit.
         skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
-        tracks: folder of a run that has followed some of the clips in simulation already (with --train.clone.tracked); the others are followed at the start.
+        tracks: folder of a run that has followed some of the clips in simulation already (to be coached, with --train.coach.rounds); the others are followed at the start.
         config: every setting of the run, as flags.
     """
 
@@ -67,8 +68,8 @@ def main(args: Sequence[str]) -> None:
 
 def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
-    if tracks is not None and not config.train.clone.tracked and not config.train.coach.rounds:
-        raise ValueError(f"run.py pretrain: --tracks: got {tracks} with neither --train.clone.tracked nor --train.coach.rounds; expected one of them")
+    if tracks is not None and not config.train.coach.rounds:
+        raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.coach.rounds; expected both or neither")
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
@@ -81,10 +82,9 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
         if config.train.coach.rounds:
             teacher = load_lessons(out, library) if resume else be_coached(config, env, learner, known, out, tracks)
         else:
-            teacher = clip_teacher(config, character, library, [name for name in library.names if name not in known], out, tracks, resume)
-    clones = config.train.clone.steps and not config.train.coach.rounds and (config.train.clone.tracked or skills is None)
-    if teacher is not None and clones and not resume:
-        error = teach(config, env, learner, teacher, known)
+            teacher = clip_teacher(config, character, library)
+    if teacher is not None and config.train.clone.steps and not config.train.coach.rounds and skills is None and not resume:
+        error = clone(learner, teacher, falls(env), config.train.clone, use_bf16(config.train.bf16, env.device))
         if rank() == 0:
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
     folder = RunFolder(out, to_dict(config), clips=library.names)

@@ -1,13 +1,12 @@
 """Teaching a policy the clips' actions before it acts."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from ase.cloning import CloneConfig, Memory, clone, falls, known, lesson, rehearsal, remember
+from ase.cloning import CloneConfig, clone, falls, known, lesson, rehearsal, remember
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
 LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
@@ -52,31 +51,6 @@ def test_the_normaliser_knows_the_moments_as_often_as_they_occur_and_what_is_see
     both = torch.cat((lesson.obs[lesson.weight > 0], seen[: int((lesson.weight > 0).sum())]))
     torch.testing.assert_close(learner.obs_normalizer(both).mean(0), torch.zeros(2), atol=0.05, rtol=0)
     torch.testing.assert_close(learner.obs_normalizer(both).std(0), torch.ones(2), atol=0.05, rtol=0)
-
-
-def only(lesson, clip):
-    mine = lesson.clip == clip
-    return Lessons(lesson.obs[mine], lesson.action[mine], lesson.clip[mine], torch.ones(int(mine.sum())))
-
-
-@pytest.mark.parametrize("keeps", [True, False])
-def test_skills_keep_what_they_know_while_they_are_taught_a_new_clip(keeps):
-    """Clip 0 is known, clip 1 is new and asks for the opposite in the same places."""
-    env = PointMass(4, seed=0)
-    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
-    both = lessons(env)
-    first, second = only(both, 0), only(both, 1)
-    settings = CloneConfig(steps=400, batch_size=256, lr=1e-2, obs_noise=0.0)
-    clone(learner, first, first.obs, settings, bf16=False)
-    z = learner.anchors.points[[0]].expand(len(first.obs), -1)
-    before = learner.act(first.obs, z)
-    policy, normalizer = copy.deepcopy(learner.policy), copy.deepcopy(learner.obs_normalizer)
-    memory = Memory(first.obs, torch.tensor([0]), lambda obs, z: policy(normalizer(obs), z))
-    clone(learner, second, second.obs, settings, False, memory if keeps else None)
-    off = (learner.act(first.obs, z) - before).abs().mean()
-    assert (off < 0.03) == keeps
-    done = learner.act(second.obs, learner.anchors.points[[1]].expand(len(second.obs), -1))
-    torch.testing.assert_close(done, second.action, atol=0.15, rtol=0)
 
 
 def test_what_skills_do_is_remembered_under_latents_of_the_clips_that_they_know():
@@ -165,9 +139,3 @@ def test_settings_that_say_nothing_are_refused(settings, said):
     with pytest.raises(ValueError, match=r"^clone") as caught:
         CloneConfig(**settings)
     assert str(caught.value) == said
-
-
-@pytest.mark.parametrize(("joins", "tracked"), [(-1, True), (2, False)])
-def test_joins_that_cannot_be_are_named(joins, tracked):
-    with pytest.raises(ValueError, match=rf"clone: joins: got {joins} with tracked {tracked}; expected at least 0, and tracked with any"):
-        CloneConfig(joins=joins, tracked=tracked)

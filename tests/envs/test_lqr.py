@@ -10,7 +10,7 @@ from envs.lqr import LAST_WEIGHT, Dynamics, Regulators, regulate
 from envs.physics_cpu import CpuPhysics
 from envs.refine import best_refined, refine, smoothed
 from envs.resets import default_state
-from envs.samcon import Tube
+from envs.samcon import Motion
 
 DT = 1 / 30
 
@@ -112,9 +112,9 @@ def stood(dynamics, steps=30, push=0.0):
     action = (-dynamics.offset / dynamics.scale).clamp(-1.0, 1.0).unsqueeze(0)
     made = []
     for _ in range(steps):
-        made.append(Tube(qpos, qvel, action))
+        made.append(Motion(qpos, qvel, action))
         qpos, qvel = dynamics.advance(qpos, qvel, action)
-    return Tube.cat(made)
+    return Motion.cat(made)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_refining_brings_a_motion_to_its_clip(dynamics, path):
 def test_of_a_motion_and_what_is_made_of_it_the_best_goes_on(dynamics, path, monkeypatch):
     """Here refining under much noise spoils it, under little makes it the clip; the first is lost by nobody, the second by half."""
     still = path.qpos[:1].expand(30, -1), torch.zeros_like(path.qvel)
-    clip = Tube(*still, path.action)
+    clip = Motion(*still, path.action)
     asked = []
 
     def refined(dynamics, motion, qpos, qvel, iterations, noise, shares, generator):
