@@ -25,14 +25,15 @@ TRIAL_STEPS = 60  # for which it must follow the other
 TRIAL_NOISE = 0.02  # deviation of the noise on its actions meanwhile
 KEPT = 1.0  # cost of a state (`envs.deviations.Deviations.errors`) at which it does not follow it in the end
 TRIALS = 4  # all of which must succeed
+CHANGE = 3.0  # what a change counts for on the way to a motion, beside its cost-to-go
 
 
 @dataclass(frozen=True)
 class MotionGraph:
     """Attributes:
     leave, enter: ``[K, K]`` moment of the first motion in which it is left for the second, and that of the second which is taken up then; -1: it cannot be.
-    toward: ``[K, K]`` the motion that follows on the first on the shortest way to the second; the first itself where there is none.
-    rise: ``[K]`` moment of each motion that is taken up from the rest pose; -1: it cannot be. first: ``[K]`` the motion that is taken up first on the shortest way from the rest
+    toward: ``[K, K]`` the motion that follows on the first on the cheapest way to the second; the first itself where there is none.
+    rise: ``[K]`` moment of each motion that is taken up from the rest pose; -1: it cannot be. first: ``[K]`` the motion that is taken up first on the cheapest way from the rest
         pose to each; -1: there is none.
     """
 
@@ -43,12 +44,10 @@ class MotionGraph:
     first: Tensor
 
     @staticmethod
-    def of(leave: Tensor, enter: Tensor, rise: Tensor) -> MotionGraph:
-        """The ways of least changes."""
+    def of(leave: Tensor, enter: Tensor, rise: Tensor, cost: Tensor) -> MotionGraph:
+        """The cheapest ways by changes of so much cost-to-go, ``cost [K + 1, K + 1]``, of which the last is that from the rest pose; infinite where there is none."""
         count = len(leave)
-        direct = torch.zeros(count + 1, count + 1, dtype=torch.bool, device=leave.device)  # the rest pose comes last
-        direct[:count, :count], direct[count, :count] = leave >= 0, rise >= 0
-        toward = shortest(direct)
+        toward = cheapest(cost + CHANGE)
         first = toward[count, :count]
         return MotionGraph(leave, enter, toward[:count, :count], rise, torch.where(first < count, first, -1))
 
@@ -136,34 +135,35 @@ def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
     """Tries all motions of an expert after each other, and each from the rest pose."""
     count, device = len(expert.cycles), expert.regulators.clip.device
     leave, enter = (torch.full((count, count), -1, device=device) for _ in range(2))
-    rise = torch.full((count,), -1, device=device)
+    rise, costs = torch.full((count,), -1, device=device), torch.full((count + 1, count + 1), torch.inf, device=device)
     if count > 1:
         left, taken, cost = candidates(expert)
         kept = always(lambda: stays(expert, left, taken, generator))
         for k in torch.where(kept, cost, torch.inf).argsort(descending=True).tolist():  # the least comes last
             if kept[k]:
                 pair = expert.motion[left[k]], expert.motion[taken[k]]
-                leave[pair], enter[pair] = left[k], taken[k]
+                leave[pair], enter[pair], costs[pair] = left[k], taken[k], cost[k]
     qpos, qvel = expert.dynamics.rest()
     risen, cost = risings(expert, qpos, qvel)
     rested = qpos.expand(len(risen), -1), qvel.expand(len(risen), -1)
     kept = always(lambda: follows(expert, *rested, risen, risen, risen, TRIAL_STEPS, generator))
     for k in cost.argsort(descending=True).tolist():
         if kept[k]:
-            rise[expert.motion[risen[k]]] = risen[k]
-    return MotionGraph.of(leave, enter, rise)
+            motion = expert.motion[risen[k]]
+            rise[motion], costs[count, motion] = risen[k], cost[k]
+    return MotionGraph.of(leave, enter, rise, costs)
 
 
-def shortest(direct: Tensor) -> Tensor:
-    """The next motion ``[K, K]`` on the way with the fewest changes from each to each, of those that lead ``direct [K, K]`` into each other; itself where no way leads."""
-    count = len(direct)
-    here = torch.arange(count, device=direct.device)
-    steps = torch.where(direct, 1.0, torch.inf)
-    steps[here, here] = 0.0
-    toward = torch.where(direct, here.expand(count, -1), here.unsqueeze(1))
+def cheapest(price: Tensor) -> Tensor:
+    """The next motion ``[K, K]`` on the cheapest way from each to each, where one leads into another at a ``price [K, K]``, infinite if not at all; itself where no way leads."""
+    count = len(price)
+    here = torch.arange(count, device=price.device)
+    sums = price.clone()
+    sums[here, here] = 0.0
+    toward = torch.where(price.isfinite(), here.expand(count, -1), here.unsqueeze(1))
     for k in range(count):
-        by_way = steps[:, k : k + 1] + steps[k : k + 1]
-        shorter = by_way < steps
-        steps = torch.where(shorter, by_way, steps)
-        toward = torch.where(shorter, toward[:, k : k + 1], toward)
+        by_way = sums[:, k : k + 1] + sums[k : k + 1]
+        cheaper = by_way < sums
+        sums = torch.where(cheaper, by_way, sums)
+        toward = torch.where(cheaper, toward[:, k : k + 1], toward)
     return toward

@@ -11,30 +11,39 @@ from envs.deviations import SPEED_WEIGHT
 from envs.expert import LOST, Expert
 from envs.guided import FAR, NEAR, NEAR_CHANGED, PATIENCE, SURE, GuideConfig, Guided
 from envs.lqr import Dynamics, Regulators
-from envs.motion_graph import LEAD_STEPS, MotionGraph, candidates, motion_graph, shortest, stays
+from envs.motion_graph import CHANGE, LEAD_STEPS, MotionGraph, candidates, cheapest, motion_graph, stays
 from envs.physics_cpu import CpuPhysics
 from envs.resets import default_state
 from tests.envs.test_lqr import DT, stood
 
 
-def test_ways_have_as_few_changes_as_can_be():
-    direct = torch.zeros(5, 5, dtype=torch.bool)
+def test_ways_cost_as_little_as_can_be():
+    price = torch.full((5, 5), torch.inf)
     for a, b in ((0, 1), (1, 2), (2, 3), (0, 2), (3, 0)):
-        direct[a, b] = True
-    toward = shortest(direct)
+        price[a, b] = 1.0
+    toward = cheapest(price)
     assert toward[0].tolist() == [0, 1, 2, 2, 0]  # 3 by way of 2; 4 not at all
     assert toward[1].tolist() == [2, 1, 2, 2, 1]
     assert toward[4].tolist() == [4, 4, 4, 4, 4]
     assert toward[:, 4].tolist() == [0, 1, 2, 3, 4]
+    price[0, 2] = 2.5
+    assert cheapest(price)[0].tolist() == [0, 1, 1, 1, 0]  # a change that costs more than two others is not made
 
 
 def test_a_graph_says_how_many_pairs_lead_into_each_other_and_how_many_to_each_other():
     leave = torch.tensor([[-1, 3, -1], [-1, -1, 4], [-1, -1, -1]])
-    graph = MotionGraph.of(leave, leave, torch.tensor([-1, 5, -1]))
+    cost = torch.full((4, 4), torch.inf)
+    cost[0, 1] = cost[1, 2] = cost[3, 1] = 1.0
+    graph = MotionGraph.of(leave, leave, torch.tensor([-1, 5, -1]), cost)
     assert graph.density == pytest.approx(2 / 6)
     assert graph.reach == pytest.approx(3 / 6)
-    assert torch.equal(graph.toward, shortest(leave >= 0))
+    assert graph.toward.tolist() == [[0, 1, 1], [1, 1, 2], [2, 2, 2]]
     assert graph.first.tolist() == [-1, 1, 1]  # from standing the second can be begun, and it leads to the third
+    far = cost.clone()
+    far[0, 2] = 1.0 + 1.0 + 0.9 * CHANGE  # at once, for less than a further change
+    assert MotionGraph.of(leave, leave, torch.tensor([-1, 5, -1]), far).toward[0].tolist() == [0, 1, 2]
+    far[0, 2] += 0.2 * CHANGE
+    assert MotionGraph.of(leave, leave, torch.tensor([-1, 5, -1]), far).toward[0].tolist() == [0, 1, 1]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +113,17 @@ def test_of_the_changes_that_work_the_one_with_the_least_cost_is_made(two, monke
     assert (int(graph.leave[0, 1]), int(graph.enter[0, 1]), int(graph.leave[1, 0])) == (9, 39, -1)
 
 
+def test_ways_are_by_what_the_changes_cost(two, monkeypatch):
+    seen = []
+    monkeypatch.setattr("envs.motion_graph.candidates", lambda expert: (torch.tensor([8, 9, 38]), torch.tensor([38, 39, 8]), torch.tensor([3.0, 1.0, 2.0])))
+    monkeypatch.setattr("envs.motion_graph.stays", lambda expert, left, taken, generator: left != 9)
+    monkeypatch.setattr("envs.motion_graph.risings", lambda expert, qpos, qvel: (torch.tensor([2, 36]), torch.tensor([1.5, 0.5])))
+    monkeypatch.setattr("envs.motion_graph.cheapest", lambda price: seen.append(price) or cheapest(price))
+    motion_graph(two, torch.Generator().manual_seed(0))
+    none = torch.inf
+    assert (seen[0] - CHANGE).tolist() == [[none, 3.0, none], [2.0, none, none], [1.5, 0.5, none]]
+
+
 def test_what_stands_can_be_begun_from_standing(two, monkeypatch):
     graph = motion_graph(two, torch.Generator().manual_seed(0))
     assert graph.first.tolist() == [0, 1]
@@ -119,7 +139,7 @@ def test_some_of_those_who_change_begin_in_the_rest_pose(two, monkeypatch):
     qpos = two.deviations.codec.encode(default_state(two.dynamics.character, 1))[0]
     monkeypatch.setattr("envs.guided.REST_SHARE", 1.0)
     way = torch.tensor([[-1, -1], [38, -1]])  # the second can be begun, and leads to the first
-    there = Guided(two, MotionGraph.of(way, way - 30, torch.tensor([-1, 36])), shown(two), GuideConfig(start_off=0.0), torch.Generator().manual_seed(0))
+    there = Guided(two, MotionGraph.of(way, way - 30, torch.tensor([-1, 36]), costs(way, [-1, 36])), shown(two), GuideConfig(start_off=0.0), torch.Generator().manual_seed(0))
     assert torch.equal(there.physics.qpos[8:], qpos.expand(8, -1))
     assert there.moment[8:].tolist() == [36] * 8
     assert set(there.goal[8:].tolist()) == {0, 1}
@@ -137,6 +157,12 @@ def test_one_motion_leads_nowhere(dynamics):
 def guided(two, **settings):
     graph = motion_graph(two, torch.Generator().manual_seed(0))
     return Guided(two, graph, shown(two), GuideConfig(**settings), torch.Generator().manual_seed(0))
+
+
+def costs(ways, risings):
+    """1 for each change that there is."""
+    made = torch.cat((ways, torch.tensor([risings]))) >= 0
+    return torch.where(torch.cat((made, torch.zeros(len(made), 1, dtype=torch.bool)), dim=1), 1.0, torch.inf)
 
 
 def shown(expert):
@@ -183,7 +209,7 @@ def test_motions_that_end_are_ways_and_nobody_is_told_to_do_them(ending, monkeyp
     assert ending.ends.tolist() == [False, True, False]
     monkeypatch.setattr("envs.guided.REST_SHARE", 0.5)
     enter = torch.tensor([[-1, 36, -1], [-1, -1, 66], [-1, -1, -1]])  # each leads into the next
-    there = Guided(ending, MotionGraph.of(enter - 30, enter, torch.tensor([5, -1, -1])), shown(ending), GuideConfig(), torch.Generator().manual_seed(0))
+    there = Guided(ending, MotionGraph.of(enter - 30, enter, torch.tensor([5, -1, -1]), costs(enter, [5, -1, -1])), shown(ending), GuideConfig(), torch.Generator().manual_seed(0))
     assert set(there.goal[8:].tolist()) == {0, 2}
     there.moment[:], there.goal[:] = 59, 1
     there.moment[2], there.goal[3] = 40, 2
