@@ -16,8 +16,8 @@ from envs.physics_cpu import CpuPhysics
 def test_the_shipped_motions_are_states_and_actions_of_the_humanoid(character: Character) -> None:
     moves = load_file(Path(run.__file__).parent / "ase" / "pretrained" / "moves" / "motions.safetensors")
     names = {key.split("/")[0] for key in moves}
-    assert {"walk", "run", "kick", "punch", "jump", "spinkick", "roll", "crawl", "cartwheel", "backflip", "spin", "dance_a", "dance_b"} <= names
-    assert len(names) == 18
+    assert {"walk", "run", "kick", "punch", "jump", "spinkick", "roll", "crawl", "cartwheel", "backflip", "spin", "dance_a", "dance_b", "getup_facedown", "getup_faceup"} <= names
+    assert len(names) == 20
     dynamics = Dynamics(character, CpuPhysics(character.model, 16, 1), 1 / 30)
     for name in names:
         qpos, qvel, action = (moves[f"{name}/{part}"] for part in ("qpos", "qvel", "action"))
