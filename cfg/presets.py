@@ -122,10 +122,10 @@ def full() -> RunConfig:
     ``pretrain full --skills ase/pretrained/getup --tracks ase/pretrained/moves``; shares out time among the clips."""
     base = locomotion()
     start = StartMix(clip=0.88, default=0.15, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
-    latents = replace(base.train.latents, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
-    clone = CloneConfig(obs_noise=0.02, rehearse_weight=0.008, rehearse_samples=25_000_000)
+    latents = replace(base.train.latents, clip_share=0.35, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
+    clone = CloneConfig(obs_noise=0.02, rehearse_weight=0.008, rehearse_samples=50_000_000)
     style = replace(base.train.style, style_weight=0.3, skill_weight=0.1, skill_weight_first=0.1)
-    ppo = replace(base.train.ppo, action_std=0.03, policy_lr=9e-6, policy_lr_end=4e-6, minibatch_size=2731)
+    ppo = replace(base.train.ppo, action_std=0.03, policy_lr=1.5e-5, policy_lr_end=5e-6, minibatch_size=2731)
     return replace(
         base,
         preset="full",
@@ -133,12 +133,12 @@ def full() -> RunConfig:
         env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(), start=start),
         train=replace(
             base.train,
-            max_samples=27_000_000,
+            max_samples=62_000_000,
             max_minutes=0.0,
             imitation_weight=1.0,
             imitation_stray_s=0.5,
             clone=clone,
-            coach=CoachConfig(rounds=300),
+            coach=CoachConfig(rounds=900),
             latents=latents,
             ppo=ppo,
             style=style,
