@@ -203,7 +203,7 @@ def test_source_and_clip_keep_time(character, skeleton, monkeypatch):
     assert seen == [0, 4, 8, 12, 16, 18, 18]
 
 
-QUICK = ["--samcon.trials", "32", "--samcon.survivors", "4", "--samcon.kept", "2", "--samcon.max-passes", "2", "--samcon.shown", "1", "--samcon.starts", "0"]
+QUICK = ["--samcon.trials", "32", "--samcon.survivors", "4", "--samcon.max-passes", "2"]
 
 
 def test_clips_are_followed_filmed_and_saved_as_simulated(tmp_path, character, capsys):
