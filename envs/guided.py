@@ -90,17 +90,15 @@ class Guided:
         deviations, regulators = self.expert.deviations, self.expert.regulators
         off = self.config.start_off * deviations.steps * torch.randn(len(ids), len(deviations.steps), generator=self.generator, device=self.device)
         qpos, qvel = deviations.added(regulators.qpos[moments], regulators.qvel[moments], off)
-        self.age[ids], self.lost[ids], self.patience[ids] = 0, False, 0
         rest = self._changes[ids] & (torch.rand(len(ids), generator=self.generator, device=self.device) < REST_SHARE)
         rest &= len(self._risen) > 0
         clips = ~rest & (torch.rand(len(ids), generator=self.generator, device=self.device) < CLIP_SHARE)
-        qpos[clips], qvel[clips] = (part[moments[clips]] for part in self.shown)
+        qpos[clips], qvel[clips] = (shown[moments[clips]] for shown in self.shown)
         if rest.any():
             goal = self._risen[torch.randint(len(self._risen), (int(rest.sum()),), generator=self.generator, device=self.device)]
-            motion, moments = motion.clone(), moments.clone()
             motion[rest], moments[rest] = goal, self.graph.rise[self.graph.first[goal]]
             qpos[rest], qvel[rest] = self._rest
-        self.patience[ids[rest | clips]] = PATIENCE
+        self.age[ids], self.lost[ids], self.patience[ids] = 0, False, PATIENCE * (rest | clips)
         self.physics.set_state(ids, qpos, qvel)
         self.moment[ids], self.goal[ids] = moments, motion
         self._set_goals(ids[self._changes[ids] & ~rest])

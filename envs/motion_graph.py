@@ -131,6 +131,11 @@ def always(trial: Callable[[], Tensor]) -> Tensor:
     return torch.stack([trial() for _ in range(TRIALS)]).all(0)
 
 
+def cheapest_last(kept: Tensor, cost: Tensor) -> list[int]:
+    """Which of the changes ``[P]`` are ``kept``, from the dearest to the cheapest."""
+    return [k for k in cost.argsort(descending=True).tolist() if kept[k]]
+
+
 def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
     """Tries all motions of an expert after each other, and each from the rest pose."""
     count, device = len(expert.cycles), expert.regulators.clip.device
@@ -139,18 +144,16 @@ def motion_graph(expert: Expert, generator: torch.Generator) -> MotionGraph:
     if count > 1:
         left, taken, cost = candidates(expert)
         kept = always(lambda: stays(expert, left, taken, generator))
-        for k in torch.where(kept, cost, torch.inf).argsort(descending=True).tolist():  # the least comes last
-            if kept[k]:
-                pair = expert.motion[left[k]], expert.motion[taken[k]]
-                leave[pair], enter[pair], costs[pair] = left[k], taken[k], cost[k]
+        for k in cheapest_last(kept, cost):
+            pair = expert.motion[left[k]], expert.motion[taken[k]]
+            leave[pair], enter[pair], costs[pair] = left[k], taken[k], cost[k]
     qpos, qvel = expert.dynamics.rest()
     risen, cost = risings(expert, qpos, qvel)
     rested = qpos.expand(len(risen), -1), qvel.expand(len(risen), -1)
     kept = always(lambda: follows(expert, *rested, risen, risen, risen, TRIAL_STEPS, generator))
-    for k in cost.argsort(descending=True).tolist():
-        if kept[k]:
-            motion = expert.motion[risen[k]]
-            rise[motion], costs[count, motion] = risen[k], cost[k]
+    for k in cheapest_last(kept, cost):
+        motion = expert.motion[risen[k]]
+        rise[motion], costs[count, motion] = risen[k], cost[k]
     return MotionGraph.of(leave, enter, rise, costs)
 
 

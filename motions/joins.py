@@ -5,7 +5,7 @@ within a while. Source: Bollo 2018, "Inertialization: High-performance animation
 
 A clip can be joined to its own beginning, too (`closed`).
 
-Shapes: ``T`` frames, ``J`` joints, ``P`` bodies, ``M`` moments.
+Shapes: ``T`` frames, ``J`` joints.
 """
 
 from __future__ import annotations
