@@ -5,6 +5,7 @@ Shapes: ``T`` rollout steps, ``N`` environments, ``B`` batch, ``O`` observation,
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
@@ -68,6 +69,7 @@ class ActorCritic:
         self.noise_free = torch.rand(num_envs, generator=self.generator, device=device) < ppo.deterministic_share
         self._noise = torch.zeros(0, device=device)  # [N, A] of the step before, if it is remembered
         self.samples, self.iteration, self.seconds = 0, 0, 0.0
+        self._averaged: Policy | None = None
         copy_from_first(ActorCritic.modules(self).values())
 
     @torch.no_grad()
@@ -93,6 +95,9 @@ class ActorCritic:
         self.latents.switch(env_ids)
         draw = torch.rand(len(env_ids), generator=self.generator, device=self.device)
         self.noise_free[env_ids] = draw < self.ppo.deterministic_share
+
+    def learn_falls(self, env_ids: Tensor, fell: Tensor) -> None:
+        """Told whether ``env_ids [n]``, whose latents end now, ``fell [n]``; nothing to learn from that here."""
 
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
         """Told of ``env_ids [n]`` that have just started on ``clip_ids [n]`` (-1: on none) with windows ``[n, H, F]``; nothing to do here."""
@@ -136,10 +141,24 @@ class ActorCritic:
         """
         elapsed, count = time.perf_counter() - started, rollout.terminated.numel() * steps_each * world_size()
         metrics = average_numbers(metrics | {"time/act_s": acted - started, "time/update_s": elapsed - (acted - started), "time/iteration_s": elapsed})
+        if self.ppo.average_samples:
+            self._average(min(1.0, count / self.ppo.average_samples))
         self.samples += count
         self.iteration += 1
         self.seconds += metrics["time/iteration_s"]
         return metrics | {"time/samples_per_s": count / metrics["time/iteration_s"]}
+
+    @torch.no_grad()
+    def _average(self, share: float) -> None:
+        """Moves the mean policy by a ``share`` of the way to what the policy is now."""
+        if self._averaged is None:
+            self._averaged = copy.deepcopy(self.policy)
+        for mean, now in zip(self._averaged.parameters(), self.policy.parameters(), strict=True):
+            mean.lerp_(now, share)
+
+    def trained(self) -> dict[str, torch.nn.Module]:
+        """What a training has made so far: `modules`, with the mean policy where one is kept (see `ase.ppo.PpoConfig`)."""
+        return self.modules() | ({} if self._averaged is None else {"policy": self._averaged})
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """The parts that a trained policy consists of, by name."""
@@ -153,6 +172,7 @@ class ActorCritic:
         return {
             "modules": {name: module.state_dict() for name, module in self.modules().items()},
             "optimizers": {name: {str(k): dict(v) for k, v in optimizer.state_dict()["state"].items()} for name, optimizer in self.optimizers().items()},
+            "averaged": {} if self._averaged is None else self._averaged.state_dict(),
             "counters": torch.tensor([float(self.samples), float(self.iteration), self.seconds], dtype=torch.float64),
         }
 
@@ -168,6 +188,9 @@ class ActorCritic:
             fresh = optimizer.state_dict()
             fresh["state"] = {int(k): dict(v) for k, v in saved["optimizers"].get(name, {}).items()}
             optimizer.load_state_dict(fresh)
+        if self.ppo.average_samples and "averaged" in saved:  # it may be asked for from now on
+            self._averaged = copy.deepcopy(self.policy)
+            load_module(self._averaged, saved["averaged"], "averaged")
         samples, iteration, self.seconds = saved["counters"].tolist()
         self.samples, self.iteration = int(samples), int(iteration)
 

@@ -58,6 +58,7 @@ def collect(env: Env, learner: ActorCritic, rollout: Rollout, obs: Tensor, bf16:
             falls += int(step.terminated.sum())
             switch = torch.cat((switch, ids)).unique()
         if len(switch):
+            learner.learn_falls(switch, step.terminated[switch])
             learner.switch_latents(switch)
         if done.any():
             learner.begin_on_clips(ids, env.start_clip[ids], env.history[ids])

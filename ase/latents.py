@@ -28,6 +28,8 @@ class LatentConfig:
         neighbours do.
     focus_from_samples: control steps of training until which latents are uniform even so: a policy that has learned to move with them takes to the focus within minutes, while one
         that begins with it learns to move more slowly.
+    hard_share: how much the clips whose latents end in falls are preferred: a latent's clip is drawn in proportion to its weight times
+        ``1 - hard_share + hard_share * p / max(p)``, where ``p`` is the share of recent latents of it under which the character fell (only with ``clip_focus``).
     fallen_hold_s: an episode that begins on the floor begins with a latent of the skill that the encoder reads from how the character lies, held for so long; 0: with any.
     lost_below: such an episode ends as a failure when its style reward falls below this share of the mean over all environments (`ase.practice`); 0: never.
     """
@@ -39,6 +41,7 @@ class LatentConfig:
     clip_share: float = 0.0
     clip_focus: float = 0.0
     focus_from_samples: int = 0
+    hard_share: float = 0.0
     fallen_hold_s: float = 0.0
     lost_below: float = 0.0
 
@@ -47,6 +50,8 @@ class LatentConfig:
             raise ValueError(f"latents: recognized_share, clip_share: got {self.recognized_share}, {self.clip_share}; expected shares >= 0 of a sum of at most 1")
         if not 0 <= self.clip_focus <= 1:
             raise ValueError(f"latents: clip_focus: got {self.clip_focus:g}; expected 0 to 1")
+        if not 0 <= self.hard_share < 1:
+            raise ValueError(f"latents: hard_share: got {self.hard_share:g}; expected at least 0 and less than 1")
         if not 0 <= self.lost_below < 1:
             raise ValueError(f"latents: lost_below: got {self.lost_below:g}; expected at least 0 and less than 1")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from ase.anchors import Anchors
 from ase.cloning import CloneConfig
 from ase.coaching import CoachConfig
 from ase.distributed import copy_from_first
-from ase.imitation import FAR_S, ClipFrames, Imitation
+from ase.imitation import FAR_S, Imitation, Ways
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
@@ -61,6 +60,9 @@ class PretrainConfig:
             raise ValueError(f"imitation_stray_s: got {self.imitation_stray_s:g}; expected 0 (never) to {FAR_S:g}, for then the clip is begun anew")
 
 
+FORGET = 0.002  # share of what is known of a clip's latents that one more replaces
+
+
 class Learner(ActorCritic):
     """An `ActorCritic` that learns skills: with discriminator, encoder, replay and the clips' cells.
 
@@ -74,6 +76,9 @@ class Learner(ActorCritic):
         clip_weights: ``[C]`` how often the latents near each clip's anchor are acted in training (with ``latents.clip_focus``); all equally often if omitted.
         floor_clips: ``[C]`` clips that go to the floor, where falls under latents of their cells are none; none if omitted.
         num_envs, control_dt: for the latent schedule.
+
+    Attributes:
+        failure: ``[C]`` share of the recent latents of each clip's cell under which the character fell.
     """
 
     def __init__(
@@ -94,13 +99,14 @@ class Learner(ActorCritic):
         clip_weights: Tensor | None = None,
         floor_clips: Tensor | None = None,
     ):
-        z_dim = config.latents.dim
+        self.config, z_dim = config, config.latents.dim
         self.anchors: Anchors | None = None
         if mirrored_clips is not None and z_dim and config.latents.clip_share > 0:
             self.anchors = Anchors(mirrored_clips, z_dim, device, config.latents.clip_focus)
-        draw = partial(self.anchors.draw, weights=clip_weights) if self.anchors is not None else None
+        draw = self._draw if self.anchors is not None else None
+        self.failure = torch.ones(0 if self.anchors is None else len(self.anchors.points), device=device)
+        self._clip_weights = clip_weights if clip_weights is not None else torch.ones_like(self.failure)
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric and z_dim else None, draw=draw)
-        self.config = config
         self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
         self.imitation: Imitation | None = None
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
@@ -109,15 +115,30 @@ class Learner(ActorCritic):
             self.style = Style(config.style, window, z_dim, config.ppo.rollout_steps, device, self.anchors, travel_columns, still)
         copy_from_first([self.style])
 
-    def imitate(self, clips: ClipFrames, weights: Tensor) -> None:
-        """From now on rewards doing what ``clips`` do at their pace (see `ase.imitation.Imitation`).
+    def imitate(self, ways: Ways, weights: Tensor) -> None:
+        """From now on rewards doing what clips do at their pace, and going the ``ways`` there (see `ase.imitation.Imitation`).
 
         Raises:
             ValueError: latents do not stand for clips.
         """
         if self.anchors is None:
             raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
-        self.imitation = Imitation(clips, self.anchors, weights, len(self.latents.z), self.control_dt, self.config.imitation_stray_s)
+        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, self.config.imitation_stray_s)
+
+    def _draw(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """``n`` latents ``[n, Z]`` as training acts them: of clips by their weights, and of those the more whose latents end in falls."""
+        assert self.anchors is not None
+        hard = self.config.latents.hard_share
+        return self.anchors.draw(n, generator=generator, weights=self._clip_weights * (1 - hard + hard * self.failure / self.failure.max().clamp_min(1e-6)))
+
+    def learn_falls(self, env_ids: Tensor, fell: Tensor) -> None:
+        """Takes note of whether ``env_ids [n]``, whose latents end now, ``fell [n]``."""
+        if self.anchors is None:
+            return
+        clips = self.anchors.cell(self.latents.z[env_ids])
+        count = torch.zeros_like(self.failure).index_add_(0, clips, torch.ones_like(self.failure[clips]))
+        share = torch.zeros_like(count).index_add_(0, clips, fell.to(count)) / count.clamp_min(1.0)
+        self.failure = share + (1 - FORGET) ** count * (self.failure - share)
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` random skills ``[n, Z]``: as in training, but of all clips equally often."""
@@ -187,11 +208,12 @@ class Learner(ActorCritic):
 
     def own_state(self) -> dict[str, Any]:
         also = {"imitation": self.imitation.state_dict()} if self.imitation is not None else {}
-        return super().own_state() | {"replay": self.style.replay.state_dict(), "practice": self.practice.state_dict()} | also
+        return super().own_state() | {"replay": self.style.replay.state_dict(), "practice": self.practice.state_dict(), "failure": self.failure} | also
 
     def load_own_state(self, saved: dict[str, Any]) -> None:
         super().load_own_state(saved)
         self.style.replay.load_state_dict(saved["replay"])
         self.practice.load_state_dict(saved["practice"])
+        self.failure = saved["failure"].to(self.device).clone()
         if self.imitation is not None and "imitation" in saved:  # it may be asked for from now on
             self.imitation.load_state_dict(saved["imitation"])

@@ -28,6 +28,8 @@ class PpoConfig:
     noise_memory: correlation of an environment's noise with that of its step before; 0: none. Noise that lasts tries what takes time to show (Hollenstein et al. 2024, arXiv
         2312.11091, "Colored Noise in PPO"); the likelihood of an action is that of its own noise, as if there were no memory.
     policy_lr, value_lr: Adam step sizes. policy_lr_end: the policy's falls linearly to this over a training's ``max_samples`` (0: it does not fall).
+    average_samples: the policy that is saved as trained is the exponential mean of those of the last so many samples (Polyak and Juditsky 1992, "Acceleration of stochastic
+        approximation by averaging"); 0: the last one. Each step is right on average and off by its noise, which hard motions do not forgive.
     bound_weight, diversity_weight: weights of those losses; diversity is computed on the first ``diversity_share`` of a minibatch.
     deterministic_share: share of latent holds that are acted without noise. They show the discriminator motion without jitter and do not train the policy.
     policy_hidden, value_hidden: layer sizes.
@@ -44,6 +46,7 @@ class PpoConfig:
     noise_memory: float = 0.0
     policy_lr: float = 2e-4
     policy_lr_end: float = 0.0
+    average_samples: int = 0
     value_lr: float = 2e-4
     bound_weight: float = 10.0
     diversity_weight: float = 0.01

@@ -87,6 +87,7 @@ def restart_lost(env: ClipEnv, learner: Learner, env_ids: Tensor) -> Tensor:
     """Ends the episodes of ``env_ids [n]``, which have lost their clip, as failures and begins new ones; returns the observations ``[N, O]``."""
     env.fail(env_ids)
     obs = env.reset(env_ids)
+    learner.learn_falls(env_ids, torch.ones_like(env_ids, dtype=torch.bool))
     learner.switch_latents(env_ids)
     learner.begin_on_clips(env_ids, env.start_clip[env_ids], env.history[env_ids])
     env.allow_floor(env_ids, learner.floor_steps(env_ids))

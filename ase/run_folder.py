@@ -48,7 +48,7 @@ class RunFolder:
         checkpoint.save(self._own_file(rank()), own | shared, "training", info)
         if rank() == 0:
             kind = self.product.partition(".")[0]
-            checkpoint.save(self.path / self.product, {name: module.state_dict() for name, module in learner.modules().items()}, kind, info)
+            checkpoint.save(self.path / self.product, {name: module.state_dict() for name, module in learner.trained().items()}, kind, info)
 
     def resume(self, learner: ActorCritic, env: SavedEnv) -> Tensor:
         """Restores a training; returns the observations ``[N, O]`` that it goes on from.

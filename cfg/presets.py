@@ -118,32 +118,28 @@ def getup() -> RunConfig:
 
 def full() -> RunConfig:
     """Every clip: what `getup` knows, and jumps, kicks, a punch, dances, rolls, a crawl, a cartwheel and a backflip. Experts that keep to what physics allows of the clips
-    (`envs.lqr`) coach the policy along them, then reinforcement goes on from there, with steps small enough to keep it. Begins with trained skills:
-    ``pretrain full --skills ase/pretrained/getup --tracks ase/pretrained/moves``; shares out time among the clips."""
+    (`envs.lqr`) coach the policy along them; then reinforcement goes on from there, for doing what they do and going the ways that they go (`ase.imitation`), in large iterations
+    of steps small enough to keep it, and practises most what falls. Begins with trained skills: ``pretrain full --skills ase/pretrained/getup --tracks ase/pretrained/moves``."""
     base = locomotion()
     start = StartMix(clip=0.88, default=0.15, fallen=0.08, recovery=0.3, hard_share=0.7, even_time=True, grace_s=4.0)
-    latents = replace(base.train.latents, clip_share=0.35, min_hold_s=0.7, max_hold_s=4.0, focus_from_samples=0, fallen_hold_s=4.0)
+    latents = replace(base.train.latents, clip_share=0.35, min_hold_s=0.7, max_hold_s=6.0, focus_from_samples=0, hard_share=0.7, fallen_hold_s=4.0)
     clone = CloneConfig(obs_noise=0.02, rehearse_weight=0.008, rehearse_samples=50_000_000)
-    style = replace(base.train.style, style_weight=0.3, skill_weight=0.1, skill_weight_first=0.1)
-    ppo = replace(base.train.ppo, action_std=0.03, policy_lr=1.5e-5, policy_lr_end=5e-6, minibatch_size=2731)
-    return replace(
-        base,
-        preset="full",
-        dataset="full",
-        env=replace(base.env, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(), start=start),
-        train=replace(
-            base.train,
-            max_samples=62_000_000,
-            max_minutes=0.0,
-            imitation_weight=1.0,
-            imitation_stray_s=0.5,
-            clone=clone,
-            coach=CoachConfig(rounds=900),
-            latents=latents,
-            ppo=ppo,
-            style=style,
-        ),
+    style = replace(base.train.style, updates=3, batch_size=2048, replay_size=131_072, replay_push=4096, style_weight=0.3, skill_weight=0.1, skill_weight_first=0.1)
+    ppo = replace(base.train.ppo, action_std=0.03, policy_lr=2e-5, policy_lr_end=3e-6, minibatch_size=8192, average_samples=4_000_000)
+    train = replace(
+        base.train,
+        max_samples=220_000_000,
+        max_minutes=0.0,
+        imitation_weight=1.0,
+        imitation_stray_s=0.5,
+        clone=clone,
+        coach=CoachConfig(rounds=225, updates=600),
+        latents=latents,
+        ppo=ppo,
+        style=style,
     )
+    env = replace(base.env, num_envs=4096, episode_length_s=8.0, min_root_height_m=0.0, rise_weight=0.3, assist=AssistConfig(), start=start)
+    return replace(base, preset="full", dataset="full", env=env, train=train)
 
 
 PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "getup": getup, "full": full}

@@ -27,9 +27,10 @@ from envs.mirror import mirror_map
 from envs.motion_graph import motion_graph
 from envs.refine import best_refined
 from envs.samcon import Motion, Samcon, Track
+from envs.ways import Ways, clip_ways, motion_ways
 from motions.library import MotionLibrary
 
-MOTIONS, LESSONS = "motions.safetensors", "lessons.safetensors"
+MOTIONS, LESSONS, WAYS = "motions.safetensors", "lessons.safetensors", "ways.safetensors"
 REFINERS = 192  # simulations that refine a motion
 EVERY_ROUNDS = 10  # are told of
 REMEMBER_S = 8.0  # for which trained skills show what they know
@@ -126,14 +127,26 @@ def make_guided(config: RunConfig, character: Character, library: MotionLibrary,
     return Guided(expert, graph, expert.shown(library, config.env.control_dt), config.guide, generator)
 
 
-def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, tracks: Path | None) -> ClipActions:
-    """Coaches a learner along all clips, and shows those ``known`` that end to remember meanwhile; returns what it should rehearse, which it also saves in ``out``."""
+def followed(config: RunConfig, env: HumanoidEnv, out: Path, tracks: Path | None) -> Guided:
+    """Characters that follow all clips that can be (see `find_motions`); how they do is saved in ``out``.
+
+    Raises:
+        ValueError: no clip can be followed.
+    """
+    motions = find_motions(config, env.character, env.library, out, tracks)
+    if not motions:
+        raise ValueError(f"clips {', '.join(env.library.names)}: none could be followed in simulation; expected at least one")
+    guided = make_guided(config, env.character, env.library, motions)
+    if rank() == 0:
+        checkpoint.save(out / WAYS, motion_ways(guided.expert, guided.graph, env.library, env.layout, config.env.control_dt).state_dict(), "ways", {})
+    return guided
+
+
+def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, guided: Guided) -> ClipActions:
+    """Coaches a learner along the clips that ``guided`` characters follow, and shows those ``known`` that end to remember meanwhile; returns what it should rehearse, which it also
+    saves in ``out``."""
     library = env.library
     ends = [name for name in known if not library.loops[library.index(name)]]
-    motions = find_motions(config, env.character, library, out, tracks)
-    if not motions:
-        raise ValueError(f"coach: rounds: got {config.train.coach.rounds}, but no clip could be followed; expected at least one")
-    guided = make_guided(config, env.character, library, motions)
     memory = None
     if ends:
         memory = remember(env, learner, torch.tensor([library.index(name) for name in ends], device=env.device), round(REMEMBER_S / config.env.control_dt))
@@ -160,3 +173,13 @@ def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:
     tree, _ = checkpoint.load(out / LESSONS, "lessons")
     obs, action, clip = (tree[name].to(library.device) for name in ("obs", "action", "clip"))
     return as_lessons(obs.float(), action.float(), clip, library)
+
+
+def ways_of(config: RunConfig, env: HumanoidEnv, out: Path, guided: Guided | None) -> Ways:
+    """How a run's characters should do the clips: as ``guided`` ones do, or did when the run in ``out`` began; as the clips are if there are none."""
+    if guided is not None:
+        return motion_ways(guided.expert, guided.graph, env.library, env.layout, config.env.control_dt)
+    if (out / WAYS).is_file():
+        tree, _ = checkpoint.load(out / WAYS, "ways")
+        return Ways(**{name: part.to(env.device) for name, part in tree.items()})
+    return clip_ways(env.library, env.layout, config.env.control_dt)

@@ -59,26 +59,3 @@ class DemoWindows:
         """Every window of one clip, ``[n, H, F]``, in time order."""
         start = torch.arange(int(self._counts[clip_id]), device=self._frames.device) + self._first[clip_id]
         return self._frames[start.unsqueeze(-1) + self._offsets]
-
-    def at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Features ``[n, F]`` of clips at the grid points nearest to ``times_s [n]``: looping clips go on, others hold their last frame."""
-        last = self.library.durations_s[clip_ids]
-        times_s = torch.where(self.library.loops[clip_ids], times_s.remainder(last), times_s.clamp(min=0.0).minimum(last))
-        return self._frames[self._first[clip_ids] + (times_s / self._grid_dt).round().long().minimum(self._num_frames(clip_ids) - 1)]
-
-    def over(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Whether clips that do not loop are over at ``times_s [n]``, ``[n]``."""
-        return ~self.library.loops[clip_ids] & (times_s >= self.library.durations_s[clip_ids])
-
-    def nearest(self, clip_ids: Tensor, frames: Tensor, weights: Tensor) -> Tensor:
-        """When in clips ``clip_ids [n]`` features are nearest to ``frames [n, F]``, seconds ``[n]``: by squared differences with ``weights [F]``."""
-        found = torch.zeros(len(clip_ids), device=frames.device)
-        scale = weights.sqrt()
-        for clip in clip_ids.unique():
-            mine = (clip_ids == clip).nonzero().squeeze(-1)
-            rows = self._frames[self._first[clip] : self._first[clip] + self._num_frames(clip)]
-            found[mine] = torch.cdist(frames[mine] * scale, rows * scale).argmin(-1) * self._grid_dt
-        return found
-
-    def _num_frames(self, clip_ids: Tensor) -> Tensor:
-        return self._counts[clip_ids] + self._offsets[-1]

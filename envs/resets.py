@@ -19,6 +19,7 @@ from motions.skeleton import CharacterState
 NO_CLIP = -1
 FALLEN = -2  # on no clip, but on the floor
 EARLY_S = 3.0  # a fall this soon after a clip start counts against the clip
+SOON_S = 1.0  # who is on the way to the floor as a clip shows it gets there, whatever is asked for
 SHORTEST_S = 0.3  # episodes that are shorter count as long as this where time is to be even
 FORGET = 0.02  # share of a clip's failure rate that one more start replaces
 
@@ -34,7 +35,7 @@ class StartMix:
             is the share of recent starts on it that fell within `EARLY_S`. Without this, motion that is hard is hardly practised: its episodes are the shortest.
         even_time: the weights of clips are shares of the time that is spent in episodes which start on them, not of these starts: a clip is drawn the less the longer its recent
             episodes were. Where some clips allow no fall and others nothing else, starts alone would leave the latter next to nothing.
-        grace_s: after a fallen or recovery start, and after a clip start that lies low, a fall does not end the episode for this long.
+        grace_s: for this long a fall does not end the episode after a fallen or recovery start, and after a clip start that lies low or will within `SOON_S`, as in a cartwheel.
     """
 
     clip: float = 0.85
@@ -94,14 +95,23 @@ def is_low(state: CharacterState, bodies: Tensor, heights: Tensor) -> Tensor:
     return (state.body_pos_w[..., bodies, 2] < heights).any(-1)
 
 
+def low_times(library: MotionLibrary, character: Character, control_dt: float, ahead_s: float = 0.0) -> Tensor:
+    """Where clips lie low, or will within ``ahead_s`` seconds if they are followed: ``[C, T]``, a control step apart; where a clip is over it is not low."""
+    bodies, heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
+    counts = (library.durations_s / control_dt + 1e-3).long() + 1
+    found = torch.zeros(library.num_clips, int(counts.max()), dtype=torch.bool, device=library.device)
+    for clip, count in enumerate(counts.tolist()):
+        steps = torch.arange(count, device=library.device)
+        now = is_low(library.state_at(torch.full_like(steps, clip), steps * control_dt), bodies, heights)
+        for ahead in range(round(ahead_s / control_dt) + 1):
+            then = steps + ahead
+            found[clip, :count] |= now[then % count] if library.loops[clip] else now[then.clamp_max(count - 1)]
+    return found
+
+
 def floor_loops(library: MotionLibrary, character: Character, control_dt: float) -> Tensor:
     """Clips that go on for ever and go to the floor, such as rolls, crawls and cartwheels: what they show is no fall, ``[C]``."""
-    bodies, heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
-    found = torch.zeros(library.num_clips, dtype=torch.bool, device=library.device)
-    for clip in library.loops.nonzero().flatten():
-        times = torch.arange(0.0, float(library.durations_s[clip]), control_dt, device=library.device)
-        found[clip] = is_low(library.state_at(clip.expand(len(times)), times), bodies, heights).any()
-    return found
+    return library.loops & low_times(library, character, control_dt).any(-1)
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,7 @@ class StartBank:
         self.character, self.library, self.generator = character, library, generator
         self._codec, self._fallen = StateCodec(character.skeleton), fallen
         self._columns = FeatureLayout.of(character).style_columns.to(library.device)
-        self._low_bodies, self._low_heights = character.fall_bodies.to(library.device), character.fall_heights.to(library.device)
+        self._low = low_times(library, character, control_dt, SOON_S)
         self.failure = torch.ones(library.num_clips, device=library.device)
         self.seconds = torch.ones(library.num_clips, device=library.device)
         self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], dtype=torch.float32, device=library.device)
@@ -213,10 +223,11 @@ class StartBank:
         return Starts.cat(parts).rows(torch.randperm(n, generator=self.generator, device=self.library.device))
 
     def on_clip(self, clip_ids: Tensor, times_s: Tensor) -> Starts:
-        """At ``times_s [n]`` of ``clip_ids [n]``, the history filled from the clip; with grace where the clip lies low."""
+        """At ``times_s [n]`` of ``clip_ids [n]``, the history filled from the clip; with grace where the clip lies low or soon will."""
         past = clip_history(self.library, clip_ids, times_s, self.history, self.control_dt)
         obs, state = observe(past, self.character.skeleton), past[:, -1]
-        grace_steps = torch.where(is_low(state, self._low_bodies, self._low_heights), self.grace, 0)
+        low = self._low[clip_ids, (times_s / self.control_dt + 1e-3).long().clamp_max(self._low.shape[1] - 1)]
+        grace_steps = torch.where(low, self.grace, 0)
         return Starts(*self._codec.encode(state), obs[:, -1], obs[..., self._columns], grace_steps, clip_ids)
 
     def _random_on_clip(self, n: int) -> Starts:

@@ -30,6 +30,7 @@ DEVIATIONS = "tests/envs/test_deviations.py"
 LQR = "tests/envs/test_lqr.py"
 MOTION_GRAPH = "tests/envs/test_motion_graph.py"
 TEACHING = "tests/test_teaching.py"
+WAYS = "tests/envs/test_ways.py"
 DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
@@ -100,14 +101,29 @@ MUTATIONS = [
     Mutation("envs/humanoid.py", "steps + self.starts.grace, 0)", "steps, 0)", FALLS),
     Mutation("envs/humanoid.py", "torch.where(down, steps + self.starts.grace, 0)", "steps + self.starts.grace", FALLS),
     Mutation("envs/humanoid.py", "torch.maximum(self.grace_steps[env_ids], longer)", "longer", FALLS),
-    Mutation("envs/resets.py", "for clip in library.loops.nonzero().flatten():", "for clip in torch.arange(library.num_clips):", RESETS),
-    Mutation("envs/resets.py", "bodies, heights).any()\n    return found", "bodies, heights).all()\n    return found", RESETS),
+    Mutation("envs/resets.py", "return library.loops & low_times", "return low_times", RESETS),
+    Mutation("envs/resets.py", "then % count", "then.clamp_max(count - 1)", RESETS),
+    Mutation("envs/resets.py", "now[then.clamp_max(count - 1)]", "now[then % count]", RESETS),
+    Mutation("envs/resets.py", "control_dt, SOON_S)", "control_dt, 0.0)", FALLS),
+    Mutation("envs/resets.py", "torch.where(low, self.grace, 0)", "torch.where(low, 0, self.grace)", FALLS),
+    Mutation("envs/ways.py", "self.leave[self.clip, following])  #", "self.leave[self.clip, goal] + 99)  #", WAYS),
+    Mutation("envs/ways.py", "self._ending[self.clip] & (", "(", WAYS),
+    Mutation("envs/ways.py", "torch.where(leads, DETOUR, torch.inf)", "torch.where(leads, 0.0, torch.inf)", WAYS),
+    Mutation("envs/ways.py", "torch.where(self.entry, cost, torch.inf)", "cost", WAYS),
+    Mutation("envs/ways.py", "scale = weights.sqrt()", "scale = weights", WAYS),
+    Mutation("envs/ways.py", "torch.where(passed, self.after[enter], moment)", "moment", WAYS),
+    Mutation("envs/ways.py", "for k in range(2):", "for k in range(1):", WAYS),
+    Mutation("envs/ways.py", "here[:1] if loops else here[-1:]", "here[:1]", WAYS),
+    Mutation("envs/ways.py", "(length / count if loops else control_dt)", "control_dt", WAYS),
+    Mutation("envs/ways.py", "place[own.after[others]]", "own.after[others]", WAYS),
+    Mutation("envs/ways.py", "clips[graph.toward]", "graph.toward", WAYS),
+    Mutation("envs/ways.py", "ways.entry[: len(frames)] = False", "pass", WAYS),
+    Mutation("cfg/teaching.py", "if (out / WAYS).is_file():", "if False:", TEACHING),
     Mutation("envs/humanoid.py", "(self.grace_steps <= 0)", "(self.grace_steps <= 1)", FALLS),
     Mutation("envs/humanoid.py", "(self.episode_step >= self.config.episode_steps)", "(self.episode_step > self.config.episode_steps)", ENV),
     Mutation("envs/humanoid.py", "self.config.episode_steps) & ~terminated", "self.config.episode_steps)", ENV),
     Mutation("envs/humanoid.py", "self._offset + self._scale * action.clamp(-1.0, 1.0)", "self._offset + self._scale * action", ENV),
     Mutation("envs/resets.py", "(self.history - 1) * self.control_dt, self.clip_weights", "0.0, self.clip_weights", ENV),
-    Mutation("envs/resets.py", "self._low_heights), self.grace, 0)", "self._low_heights), 0, self.grace)", FALLS),
     Mutation("envs/resets.py", "self._next += len(part)", "self._next += 0", RESETS),
     Mutation("envs/resets.py", "torch.randperm(n, generator=self.generator, device=self.library.device)", "torch.arange(n)", RESETS),
     Mutation("envs/humanoid.py", "stay = self.fallen[ids] & (", "stay = (", FALLS),
@@ -186,8 +202,6 @@ MUTATIONS = [
     Mutation("envs/clip_actions.py", "skeleton) + pull", "skeleton) - pull", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "(library.weights / counts)[clip]", "library.weights[clip]", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "FLIGHT * np.eye(6)", "1e-12 * np.eye(6)", CLIP_ACTIONS),
-    Mutation("envs/demos.py", "times_s.remainder(last)", "times_s.minimum(last)", RESETS),
-    Mutation("envs/demos.py", "scale = weights.sqrt()", "scale = 1 / weights.sqrt()", RESETS),
     Mutation("envs/samcon.py", "HEIGHT * off[:, 2]", "HEIGHT * off[:, 0]", SAMCON),
     Mutation("envs/samcon.py", "2 * off[:, :2]", "2 * off[:, 1:]", SAMCON),
     Mutation("envs/samcon.py", "(turn.mean(-1) + turn[:, 0])", "(turn.mean(-1) - turn[:, 0])", SAMCON),
@@ -203,7 +217,6 @@ MUTATIONS = [
     Mutation("envs/samcon.py", "total.argsort()[", "total.argsort(descending=True)[", SAMCON),
     Mutation("envs/samcon.py", "set_full_state(state[parents[-1].to(state.device)])", "set_full_state(state)", SAMCON),
     Mutation("envs/samcon.py", "one = parents[k - 1][one] if k else one", "pass", SAMCON),
-    Mutation("envs/demos.py", "~self.library.loops[clip_ids] & (times_s", "(times_s", RESETS),
     Mutation("envs/samcon.py", " and self.cost <= USABLE", "", SAMCON),
     Mutation("cfg/teaching.py", "0 <= images[k] < k", "0 <= images[k]", TEACHING),
     Mutation("cfg/teaching.py", "alike and 0 <= images", "0 <= images", TEACHING),

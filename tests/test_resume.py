@@ -45,10 +45,32 @@ def test_a_run_that_imitates_clips_at_their_pace_resumes_bit_for_bit(tmp_path: P
     assert run.main([*args, "512", "--out", str(tmp_path / "parts"), "--resume"]) == 0
     assert run.main([*args, "512", "--out", str(tmp_path / "whole")]) == 0
     whole, parts = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
-    assert {"own/learner/imitation/times", "own/learner/imitation/z"} <= set(whole)
+    assert {"own/learner/imitation/moment", "own/learner/imitation/z"} <= set(whole)
     for key in whole:
         if key.startswith((*FINAL, "own/learner/imitation/")):
             assert torch.equal(whole[key], parts[key]), key
+
+
+def test_the_policy_that_is_saved_as_trained_is_the_mean_of_the_last(tmp_path: Path, clips_dir: Path) -> None:
+    """An iteration has 128 samples; the mean of one iteration is the policy itself, and one that is asked for later begins then."""
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.max-samples"]
+    longer, folders = [*args, "512", "--train.ppo.average-samples"], [tmp_path / name for name in ("whole", "parts", "short", "late")]
+    whole, parts, short, late = map(str, folders)
+    assert run.main([*longer, "512", "--out", whole]) == 0
+    assert run.main([*args, "256", "--train.ppo.average-samples", "512", "--out", parts]) == 0
+    assert run.main([*longer, "512", "--out", parts, "--resume"]) == 0
+    assert run.main([*longer, "128", "--out", short]) == 0
+    assert run.main([*args, "384", "--out", late]) == 0
+    assert run.main([*longer, "512", "--out", late, "--resume"]) == 0
+    mean, again, last, once = (load_file(folder / "skills.safetensors") for folder in folders)
+    before = [load_file(folder / "checkpoint.safetensors") for folder in folders]
+    for key in (key for key in mean if key.startswith("policy/") and "mirror" not in key):
+        assert torch.equal(mean[key], again[key]), key
+        now = before[0][f"shared/modules/{key}"]
+        assert torch.equal(last[key], now), key
+        assert not torch.equal(mean[key], now), key
+        assert torch.equal(once[key], now), "the first mean is the policy as it is then"
+        assert torch.equal(before[0][f"shared/averaged/{key.removeprefix('policy/')}"], mean[key])
 
 
 def test_a_run_may_imitate_from_some_time_on_and_no_longer(tmp_path: Path, clips_dir: Path) -> None:
@@ -57,7 +79,7 @@ def test_a_run_may_imitate_from_some_time_on_and_no_longer(tmp_path: Path, clips
     for samples, weight in (("128", "0"), ("256", "0.5"), ("384", "0")):
         assert run.main([*args, samples, "--train.imitation-weight", weight, *["--resume"] * (samples != "128")]) == 0
         saved = load_file(tmp_path / "run" / "checkpoint.safetensors")
-        assert ("own/learner/imitation/times" in saved) == (weight != "0")
+        assert ("own/learner/imitation/moment" in saved) == (weight != "0")
 
 
 def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:

@@ -22,7 +22,7 @@ from tests.envs.helpers import gait_clip
 
 def test_motions_that_nobody_is_coached_along_are_refused(tmp_path: Path, clips_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "run"), "--tracks", str(trained)]
-    assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} without --train.coach.rounds; expected both or neither"
+    assert error_line(capsys, *args) == f"error: run.py pretrain: --tracks: got {trained} without --train.coach.rounds or --train.imitation-weight; expected one of them"
 
 
 @pytest.fixture
@@ -70,9 +70,38 @@ def test_coaching_without_a_clip_that_can_be_followed_is_named(
 ) -> None:
     monkeypatch.setattr(Track, "complete", False)
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", short, *COACHED, "--out", str(tmp_path / "run")]
-    assert error_line(capsys, *args) == "error: coach: rounds: got 2, but no clip could be followed; expected at least one"
+    assert error_line(capsys, *args) == "error: clips walk: none could be followed in simulation; expected at least one"
     found = error_line(capsys, *args, "--tracks", str(trained))
     assert found == f"error: checkpoint {trained / 'motions.safetensors'}: not found"
+
+
+def test_a_run_is_rewarded_for_what_physics_allows_of_the_clips(
+    tmp_path: Path, clips_dir: Path, short: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Coached or not, from the motions of another run or its own; and as it was when it is resumed."""
+    monkeypatch.setattr(Track, "complete", True)
+    imitates = ["--train.imitation-weight", "0.5", "--train.latents.clip-share", "0.5", "--train.latents.clip-focus", "0.5", "--train.style.conditional"]
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", short, *COACHED, *imitates, "--train.max-samples"]
+    coached, uncoached, plain = (tmp_path / name for name in ("coached", "uncoached", "plain"))
+    assert run.main([*args, "128", "--out", str(coached)]) == 0
+    assert run.main([*args, "128", "--out", str(uncoached), "--train.coach.rounds", "0", "--tracks", str(coached)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("followed for") == 1
+    assert out.count("coached, round 2") == 1
+    ways = [load_file(folder / "ways.safetensors") for folder in (coached, uncoached)]
+    motion = load_file(coached / "motions.safetensors")["walk/qpos"]
+    for name, each in ways[0].items():
+        assert torch.equal(each, ways[1][name]), name
+    assert len(ways[0]["frames"]) == len(motion)
+    assert run.main([*args, "128", "--out", str(plain), "--train.coach.rounds", "0"]) == 0
+    assert not (plain / "ways.safetensors").exists()
+    used = []
+    monkeypatch.setattr("ase.learner.Learner.imitate", lambda self, ways, weights: used.append(ways))
+    for folder, rounds in ((coached, "2"), (uncoached, "0"), (plain, "0")):
+        assert run.main([*args, "256", "--out", str(folder), "--resume", "--train.coach.rounds", rounds]) == 0
+    assert [len(each.frames) for each in used] == [len(motion), len(motion), len(set(used[2].after.tolist()))]
+    assert not torch.equal(used[2].frames[:5], used[0].frames[:5])
+    assert torch.equal(used[1].leave, ways[1]["leave"])
 
 
 def test_known_clips_that_end_are_remembered_while_all_are_coached(tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from ase.run_folder import CONFIG, RunFolder
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
-from cfg.teaching import be_coached, clip_teacher, load_lessons
+from cfg.teaching import be_coached, clip_teacher, followed, load_lessons, ways_of
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
@@ -42,7 +42,8 @@ class PretrainArgs:
         out: folder of the run: configuration, checkpoints, TensorBoard events, videos.
         resume: continue the run in that folder, bit for bit.
         skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
-        tracks: folder of a run that has followed some of the clips in simulation already (to be coached, with --train.coach.rounds); the others are followed at the start.
+        tracks: folder of a run that has followed some of the clips in simulation already (to be coached, with --train.coach.rounds, or rewarded for what physics allows, with
+            --train.imitation-weight); the others are followed at the start.
         config: every setting of the run, as flags.
     """
 
@@ -68,21 +69,22 @@ def main(args: Sequence[str]) -> None:
 
 def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
-    if tracks is not None and not config.train.coach.rounds:
-        raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.coach.rounds; expected both or neither")
+    if tracks is not None and not config.train.coach.rounds and not config.train.imitation_weight:
+        raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.coach.rounds or --train.imitation-weight; expected one of them")
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
     learner = make_learner(config, env)
-    if config.train.imitation_weight:
-        learner.imitate(demos, env.layout.tracking_weights())
     known = begin_with(learner, skills, library.names) if skills is not None and not resume else ()
     teacher: ClipActions | None
     with writing(out):
-        if config.train.coach.rounds:
-            teacher = load_lessons(out, library) if resume else be_coached(config, env, learner, known, out, tracks)
+        guided = followed(config, env, out, tracks) if (config.train.coach.rounds or tracks is not None) and not resume else None
+        if config.train.imitation_weight:
+            learner.imitate(ways_of(config, env, out, guided), env.layout.tracking_weights())
+        if guided is not None and config.train.coach.rounds:
+            teacher = be_coached(config, env, learner, known, out, guided)
         else:
-            teacher = clip_teacher(config, character, library)
+            teacher = load_lessons(out, library) if config.train.coach.rounds else clip_teacher(config, character, library)
     if teacher is not None and config.train.clone.steps and not config.train.coach.rounds and skills is None and not resume:
         error = clone(learner, teacher, falls(env), config.train.clone, use_bf16(config.train.bf16, env.device))
         if rank() == 0:

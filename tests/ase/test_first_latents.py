@@ -5,6 +5,7 @@ import torch
 
 from ase.collect import collect
 from ase.latents import sample_latents
+from ase.learner import FORGET
 from ase.pretrain import pretrain
 from ase.rollout import FALLEN, Rollout
 from tests.ase.toys import PointMass, Scripted, make_learner, still, tiny_config
@@ -83,6 +84,50 @@ def test_random_skills_are_drawn_as_in_training():
     assert 0 < ((both @ weighted.anchors.points[0]) > 0.99).sum() < 50, "whatever is practised most, all clips are measured equally often"
     plain = make_learner(env, tiny_config(latents=LATENTS))
     assert torch.equal(plain.draw_latents(50, torch.Generator().manual_seed(3)), sample_latents(50, 4, torch.Generator().manual_seed(3)))
+
+
+def test_latents_under_which_characters_fall_are_drawn_more_often():
+    """The first of four clips fails in a quarter of its latents, the second in half, the last two never; the last weighs twice as much."""
+    env = PointMass(4, seed=0)
+    settings = LATENTS | {"clip_share": 0.5, "clip_focus": 1.0, "hard_share": 0.8}
+    learner = make_learner(env, tiny_config(latents=settings), mirrored_clips=torch.full((4,), -1), clip_weights=torch.tensor([1.0, 1.0, 1.0, 2.0]))
+    assert learner.failure.tolist() == [1.0] * 4, "nothing is known yet"
+    learner.failure = torch.tensor([0.25, 0.5, 0.0, 0.0])
+    drawn = learner.anchors.cell(learner._draw(20_000, generator=torch.Generator().manual_seed(0))).bincount(minlength=4) / 20_000
+    assert drawn.tolist() == pytest.approx([part / 2.2 for part in (0.6, 1.0, 0.2, 0.4)], abs=0.01)
+    learner.failure.zero_()
+    drawn = learner.anchors.cell(learner._draw(20_000, generator=torch.Generator().manual_seed(0))).bincount(minlength=4) / 20_000
+    assert drawn.tolist() == pytest.approx([0.2, 0.2, 0.2, 0.4], abs=0.01)
+    even = learner.anchors.cell(learner.draw_latents(20_000, torch.Generator().manual_seed(0))).bincount(minlength=4) / 20_000
+    assert even.tolist() == pytest.approx([0.25] * 4, abs=0.01), "measured equally often"
+
+
+def test_what_is_known_of_latents_is_what_became_of_those_that_ended():
+    """Environment 1 falls in every second step, 0 at the end of its episode, once; 2 and 3 never."""
+    env = Scripted(4, HISTORY, terminate={(t, 1) for t in range(1, STEPS, 2)} | {(7, 0)})
+    learner = make_learner(env, tiny_config(latents=LATENTS | {"clip_share": 0.01}), mirrored_clips=torch.full((4,), -1))
+    learner.switch_latents = lambda ids: None
+    learner.latents.z = learner.anchors.points.clone()
+    learner.latents.steps_left = torch.tensor([50, 50, 3, 50])
+    learner.failure.fill_(0.5)
+    collect(env, learner, Rollout.empty(STEPS, 4, 3, 4, 2, env.window, torch.device("cpu")), env.reset(), bf16=False)
+    keep = 1 - FORGET
+    ended = STEPS - 2  # the third one's latent is over in each step from the third on, for nobody draws another here
+    assert learner.failure.tolist() == pytest.approx([1 - 0.5 * keep, 1 - 0.5 * keep ** (STEPS // 2), 0.5 * keep**ended, 0.5], rel=1e-4)
+    learner.learn_falls(torch.tensor([3, 3, 3]), torch.tensor([True, False, True]))
+    assert learner.failure[3].item() == pytest.approx(2 / 3 + keep**3 * (0.5 - 2 / 3), rel=1e-4)
+    other = make_learner(env, learner.config, mirrored_clips=torch.full((4,), -1))
+    other.load_own_state(learner.own_state())
+    assert torch.equal(other.failure, learner.failure)
+    plain = make_learner(env, tiny_config(latents=LATENTS))
+    plain.learn_falls(torch.tensor([0]), torch.tensor([True]))
+    assert not len(plain.failure)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_an_impossible_share_of_hard_latents_is_refused(share):
+    with pytest.raises(ValueError, match=rf"latents: hard_share: got {share:g}; expected at least 0 and less than 1"):
+        tiny_config(latents=LATENTS | {"hard_share": share})
 
 
 @pytest.mark.parametrize("focus", [-0.1, 1.5])

@@ -6,26 +6,23 @@ import pytest
 import torch
 
 from ase.anchors import Anchors
-from ase.imitation import FAR, PACES, Imitation
+from ase.imitation import FAR, ON_THE_WAY, PACES, Imitation
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.windows import FrameLog
+from envs.ways import Ways
 from tests.ase.toys import CPU, Demonstrations, PointMass, Scripted, make_learner, tiny_config
 
 DT = 0.1
 
 
-class Lines:
+def lines():
     """Clip k moves by k + 1 a second along the first feature; the second stays 0. Ten seconds each, then they are over."""
-
-    def over(self, clip_ids, times_s):
-        return times_s >= 10.0
-
-    def at(self, clip_ids, times_s):
-        return torch.stack((times_s.clamp(0.0, 10.0) * (clip_ids + 1), torch.zeros_like(times_s)), dim=-1)
-
-    def nearest(self, clip_ids, frames, weights):
-        return (frames[:, 0] / (clip_ids + 1)).clamp(0.0, 10.0)
+    times = DT * torch.arange(101)
+    frames = torch.cat([torch.stack((times * speed, torch.zeros(101)), dim=-1) for speed in (1, 2)])
+    after = torch.arange(1, 203)
+    after[100], after[201] = 100, 201
+    return Ways.apart(frames, after, torch.arange(2).repeat_interleave(101), 2)
 
 
 @pytest.fixture
@@ -46,7 +43,7 @@ def log(before, motion):
 
 
 def imitation(anchors, num_envs=2, weights=(2.0, 3.0), stray_s=0.0):
-    return Imitation(Lines(), anchors, torch.tensor(weights), num_envs, DT, stray_s)
+    return Imitation(lines(), anchors, torch.tensor(weights), num_envs, DT, stray_s)
 
 
 def still(steps):
@@ -83,7 +80,7 @@ def test_who_is_far_from_the_clip_for_a_second_begins_anew(anchors):
 
 def test_at_its_end_a_clip_begins_anew_wherever_the_character_is(anchors):
     """Who stays at the end has the whole reward; so has who does it all again."""
-    z, start = latents(anchors, [1, 1], 4), torch.tensor([19.9, 19.9])
+    z, start = latents(anchors, [1, 1], 4), torch.tensor([19.8, 19.8])
     made = imitation(anchors)
     assert made.rewards(z, log(start, torch.full((4, 2), 20.0)))[:, 0].tolist() == pytest.approx([1.0, 1.0, 1.0, 1.0])
     again = torch.stack((torch.full((4,), 20.0), 2.0 * DT * torch.arange(1.0, 5.0)), dim=-1)
@@ -121,6 +118,27 @@ def test_a_new_episode_begins_where_its_own_history_ends(anchors):
     frames.finish()
     found = imitation(anchors, 1).rewards(z, frames)
     assert found[:, 0].tolist() == pytest.approx([1.0, 1.0, math.exp(-3.0 * 0.25)], rel=1e-4)
+
+
+def test_who_is_on_the_way_has_a_part_of_the_reward_and_who_has_changed_the_whole(anchors):
+    """Clip 0 goes round along y = 0 and leads to clip 1, along y = 1, from moment 4 to moment 12; the first two go there, the third stays on the first, the last walks on."""
+    x = torch.arange(10.0)
+    frames = torch.cat((torch.stack((x, torch.zeros(10)), dim=-1), torch.stack((x, torch.ones(10)), dim=-1)))
+    after = torch.cat((torch.arange(1, 10), torch.tensor([0]), torch.arange(11, 20), torch.tensor([10])))
+    leave, enter = (torch.tensor([[-1, moment], [-1, -1]]) for moment in (4, 12))
+    ways = Ways(frames, after, torch.arange(2).repeat_interleave(10), torch.ones(20, dtype=torch.bool), torch.tensor([[0, 1], [1, 1]]), leave, enter)
+    made = Imitation(ways, anchors, torch.tensor([1.0, 2.0]), 4, DT)
+    goes, walks_on = ((3.0, 0.0), (2.0, 1.0), (3.0, 1.0)), ((3.0, 0.0), (4.0, 0.0), (5.0, 0.0))
+    seen = FrameLog(3, 4, (2, 2))
+    seen.begin(torch.tensor([2.0, 0.0]).expand(4, 2, 2))
+    for t in range(3):
+        seen.append(t, torch.tensor([goes[t], goes[t], walks_on[t], walks_on[t]]))
+    seen.finish()
+    found = made.rewards(latents(anchors, [1, 1, 0, 1], 3), seen)
+    assert found[:, :3].tolist() == [pytest.approx([ON_THE_WAY, ON_THE_WAY, 1.0]), pytest.approx([1.0] * 3), pytest.approx([1.0] * 3)]
+    assert found[1, 3] == pytest.approx(ON_THE_WAY * math.exp(-(0.2**2)), rel=1e-4), "at a pace of 0.8 it is not yet where it should change"
+    assert found[2, 3] == pytest.approx(math.exp(-2.0 - (5.0 - 3.2) ** 2), rel=1e-4), "the clock has changed, the character has not"
+    assert made.moment.tolist() == [13, 13, 5, 13]
 
 
 def strayed(made, anchors, steps, clips=(1, 1, 1), speeds=(0.0, 0.0, 2.0)):
@@ -164,7 +182,7 @@ def test_episodes_that_stray_end_as_failures_and_begin_again():
     env = Scripted(2, 3)
     config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_stray_s=0.2)
     learner = Learner(config, env.obs_dim, env.rest_action, env.window, 2, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
-    learner.imitate(Lines(), torch.ones(2))
+    learner.imitate(lines(), torch.ones(2))
     learner.begin_on_clips(torch.arange(2), torch.tensor([0, -1]), env.history)
     assert learner.imitation.stray_s == 0.2
     assert learner.imitation.started.tolist() == [True, False]
@@ -176,7 +194,7 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
     env, seen = Scripted(3, 3), []
     config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_stray_s=0.2)
     learner = Learner(config, env.obs_dim, env.rest_action, env.window, 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
-    learner.imitate(Lines(), torch.ones(3))
+    learner.imitate(lines(), torch.ones(3))
     learner.imitation.strayed = torch.tensor([False, True, False])
     monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows: torch.zeros(z.shape[:2]))
     improve = learner.improve
@@ -194,4 +212,4 @@ def test_a_time_that_would_never_be_reached_is_named():
 def test_it_needs_latents_that_stand_for_clips():
     learner = make_learner(PointMass(4, seed=0), tiny_config(imitation_weight=0.5))
     with pytest.raises(ValueError, match=r"train: imitation_weight: got 0.5 with latents.clip_share 0; expected a share above 0"):
-        learner.imitate(Lines(), torch.ones(2))
+        learner.imitate(lines(), torch.ones(2))

@@ -241,6 +241,26 @@ def test_same_seed_same_run_and_another_seed_another():
     assert losses(1) != losses(2)
 
 
+def test_the_mean_policy_moves_by_an_iterations_share_of_the_samples_it_is_over():
+    env = PointMass(4, seed=0)
+    learner = make_learner(env, tiny_config(ppo={"rollout_steps": 6, "average_samples": 96}))
+    assert learner.trained()["policy"] is learner.policy, "nothing is trained yet"
+    seen = []
+
+    def told(metrics):
+        seen.append((learner.policy.mlp.output.weight.detach().clone(), learner.trained()["policy"].mlp.output.weight.detach().clone()))
+        return len(seen) < 3
+
+    pretrain(env, still(env.history.shape[1]), learner, env.reset(), told)
+    mean = seen[0][0]
+    torch.testing.assert_close(seen[0][1], mean)
+    for now, found in seen[1:]:
+        mean = mean + 24 / 96 * (now - mean)
+        torch.testing.assert_close(found, mean)
+    assert not torch.allclose(seen[-1][0], mean)
+    assert learner.modules()["policy"] is learner.policy, "which goes on to be trained"
+
+
 def test_advantages_use_the_value_of_the_true_next_state(monkeypatch):
     """With λ = 0 an advantage is one step's error, so what it takes for the next value can be read off."""
     taken = []

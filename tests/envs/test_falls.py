@@ -1,12 +1,13 @@
 """When a character has fallen, what follows, and who gets a grace period."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from envs.humanoid import rise_reward
-from envs.resets import StartMix, default_state
+from envs.resets import SOON_S, StartMix, default_state
 from motions.library import MotionLibrary
 from tests.envs.helpers import actions, gait_clip, held, make_env, set_state
 
@@ -107,6 +108,17 @@ def test_a_start_on_a_lying_clip_gets_grace_and_on_a_standing_one_does_not(chara
     env = make_env(character, library, 2, start=StartMix(clip=1.0, default=0.0, grace_s=1.0))
     env.start_on_clip(torch.arange(2), torch.tensor([0, 1]), torch.tensor([1.0, 1.0]))
     assert env.grace_steps.tolist() == [0, 30]
+
+
+def test_a_start_on_the_way_to_the_floor_gets_grace_too(character):
+    """The clip lies down at 1.5 s."""
+    clip = gait_clip(character.skeleton, "lies down", seconds=2.0)
+    pos = clip.root_pos.copy()
+    pos[round(1.5 * clip.fps) :, 2] = 0.2
+    env = make_env(character, MotionLibrary([replace(clip, root_pos=pos)], character.skeleton), 4, start=StartMix(clip=1.0, default=0.0, grace_s=1.0))
+    times = torch.tensor([1.5 - SOON_S - 0.1, 1.5 - SOON_S + 0.1, 1.4, 1.99])
+    env.start_on_clip(torch.arange(4), torch.zeros(4, dtype=torch.long), times)
+    assert env.grace_steps.tolist() == [0, 30, 30, 30]
 
 
 def test_falls_do_not_count_for_as_long_as_allowed_and_a_grace_to_get_up(character, library):

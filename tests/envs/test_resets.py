@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from ase import rollout
 from envs.demos import DemoWindows
 from envs.features import FeatureLayout, observe
 from envs.physics_cpu import CpuPhysics
-from envs.resets import FALLEN, NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, floor_loops, is_low
+from envs.resets import FALLEN, NO_CLIP, StartBank, StartMix, clip_history, default_state, fallen_pool, floor_loops, is_low, low_times
 from envs.state import StateCodec
 from motions.library import MotionLibrary
 from tests.envs.helpers import ScriptedPhysics, gait_clip, make_env, random_state
@@ -87,6 +88,29 @@ def test_clips_that_go_to_the_floor_and_on_for_ever_are_found(character):
     assert floor_loops(library, character, DT).tolist() == [False, True, False, True], "to get up is not to roll"
 
 
+def test_where_clips_lie_low_or_will_soon_is_known(character):
+    """A clip that dips in the middle, one that begins low and goes round, and one that ends low."""
+    skeleton = character.skeleton
+    high = gait_clip(skeleton, "dips", loop="none")
+    clips = []
+    for name, loop, part in (("dips", "none", (0.5, 0.6)), ("starts", "wrap", (0.0, 0.1)), ("ends", "none", (0.9, 1.1))):
+        pos, times = high.root_pos.copy(), np.linspace(0, 1, len(high.root_pos))
+        pos[(times >= part[0]) & (times <= part[1]), 2] = 0.2
+        clips.append(replace(high, name=name, loop=loop, root_pos=pos))
+    library = MotionLibrary(clips, skeleton)
+    now, soon = low_times(library, character, DT), low_times(library, character, DT, ahead_s=0.3)
+    assert now.shape == soon.shape
+    for clip, (low, ahead) in enumerate(zip(now, soon, strict=True)):
+        count = int(float(library.durations_s[clip]) / DT + 1e-3) + 1
+        for t in range(count):
+            later = [(t + k) % count if clip == 1 else min(t + k, count - 1) for k in range(round(0.3 / DT) + 1)]
+            assert bool(ahead[t]) == bool(low[later].any()), (clip, t)
+    assert 0.05 < now[0].float().mean() < 0.15
+    assert now[1, 0]
+    assert not now[1, 10]
+    assert soon[1, 55], "it goes round"
+
+
 def test_low_means_any_body_below_its_own_height(character):
     state = random_state(character.skeleton, 3, swing=0.0)
     pos = torch.full((3, 15, 3), 0.5)
@@ -141,25 +165,6 @@ def test_a_clip_as_long_as_the_window_has_one_window_and_a_shorter_one_is_refuse
     assert DemoWindows(library, layout, DT, history=4).sample(5).shape == (5, 4, 105)
     with pytest.raises(ValueError, match=r"clip short: lasts 0\.100 s; expected at least the history window of 0\.133 s"):
         DemoWindows(library, layout, DT, history=5)
-
-
-def test_clips_are_looked_up_by_time_and_by_pose(character):
-    """A looping clip goes on after its end, another holds its last frame; a pose is found again in its own clip."""
-    skeleton, layout = character.skeleton, FeatureLayout.of(character)
-    library = MotionLibrary([gait_clip(skeleton, "once"), gait_clip(skeleton, "loop", loop="wrap", seed=1)], skeleton)
-    demos, clips = DemoWindows(library, layout, DT, history=4), torch.tensor([0, 0, 1, 1, 0])
-    times = torch.tensor([0.0, 1.0, 1.0, 3.5, 9.0])
-    found = demos.at(clips, times)
-    inside = torch.tensor([0.0, 1.0, 1.0, 1.5, 2.0])
-    expected = observe(library.state_at(clips, inside), skeleton)[:, layout.style_columns]
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)
-    weights = layout.tracking_weights()
-    torch.testing.assert_close(demos.nearest(clips, found, weights), inside, atol=DT / 8, rtol=0)
-    assert demos.over(clips, times).tolist() == [False, False, False, False, True]
-    assert demos.over(torch.zeros(2, dtype=torch.long), torch.tensor([1.99, 2.0])).tolist() == [False, True]
-    first = demos.at(torch.zeros(9, dtype=torch.long), torch.linspace(0.2, 1.8, 9))
-    mixed = first + 5 * torch.randn(first.shape, generator=torch.Generator().manual_seed(0)) * (weights == 0.001)  # what hardly counts
-    assert (demos.nearest(torch.zeros(9, dtype=torch.long), mixed, weights) - torch.linspace(0.2, 1.8, 9)).abs().max() < 0.1
 
 
 def test_what_tells_how_far_a_character_is_from_a_clip_weighs_by_its_unit(character):
