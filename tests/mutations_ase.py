@@ -178,7 +178,7 @@ MUTATIONS = [
     Mutation("ase/robustness.py", "stood[:, upright]", "stood", "tests/ase/test_robustness.py"),
     Mutation("ase/anchors.py", "self.focus * self.points[clip_ids] + (1 - self.focus)", "(1 - self.focus) * self.points[clip_ids] + self.focus", ANCHORS),
     Mutation("ase/latents.py", "samples >= self.focus_from_samples", "samples < self.focus_from_samples", "tests/ase/test_pretrain.py"),
-    Mutation("ase/learner.py", "self.anchors.draw(n, generator=generator) if", "sample_latents(n, self.config.latents.dim, generator) if", "tests/ase/test_pretrain.py"),
+    Mutation("ase/learner.py", "self.anchors.draw(n, generator=generator) if", "sample_latents(n, self.config.latents.dim, generator) if", "tests/ase/test_first_latents.py"),
     Mutation("ase/ppo.py", "z[torch.randperm(len(z), generator=generator, device=device)[part]]", "z[part]", "tests/ase/test_ppo.py"),
     Mutation("ase/rollout.py", "alive & ~step.terminated", "alive", BY_CLIP),
     Mutation("ase/by_clip.py", "round(1.0 / control_dt), None", "None, None", BY_CLIP),

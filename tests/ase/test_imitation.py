@@ -121,24 +121,28 @@ def test_a_new_episode_begins_where_its_own_history_ends(anchors):
 
 
 def test_who_is_on_the_way_has_a_part_of_the_reward_and_who_has_changed_the_whole(anchors):
-    """Clip 0 goes round along y = 0 and leads to clip 1, along y = 1, from moment 4 to moment 12; the first two go there, the third stays on the first, the last walks on."""
+    """Clip 0 goes round along y = 0 and leads to clip 1, along y = 1, from moment 4 to moment 12; the first two go there, the third stays on the first, the fourth walks on;
+    the last is not far from its way yet, though it has little of the reward."""
     x = torch.arange(10.0)
     frames = torch.cat((torch.stack((x, torch.zeros(10)), dim=-1), torch.stack((x, torch.ones(10)), dim=-1)))
     after = torch.cat((torch.arange(1, 10), torch.tensor([0]), torch.arange(11, 20), torch.tensor([10])))
     leave, enter = (torch.tensor([[-1, moment], [-1, -1]]) for moment in (4, 12))
     ways = Ways(frames, after, torch.arange(2).repeat_interleave(10), torch.ones(20, dtype=torch.bool), torch.tensor([[0, 1], [1, 1]]), leave, enter)
-    made = Imitation(ways, anchors, torch.tensor([1.0, 2.0]), 4, DT)
-    goes, walks_on = ((3.0, 0.0), (2.0, 1.0), (3.0, 1.0)), ((3.0, 0.0), (4.0, 0.0), (5.0, 0.0))
-    seen = FrameLog(3, 4, (2, 2))
-    seen.begin(torch.tensor([2.0, 0.0]).expand(4, 2, 2))
+    made = Imitation(ways, anchors, torch.tensor([1.0, 2.0]), 5, DT)
+    goes, walks_on, drifts = ((3.0, 0.0), (2.0, 1.0), (3.0, 1.0)), ((3.0, 0.0), (4.0, 0.0), (5.0, 0.0)), ((2.6, 0.0), (3.2, 0.0), (3.8, -1.0))
+    seen = FrameLog(3, 5, (2, 2))
+    seen.begin(torch.tensor([2.0, 0.0]).expand(5, 2, 2))
     for t in range(3):
-        seen.append(t, torch.tensor([goes[t], goes[t], walks_on[t], walks_on[t]]))
+        seen.append(t, torch.tensor([goes[t], goes[t], walks_on[t], walks_on[t], drifts[t]]))
     seen.finish()
-    found = made.rewards(latents(anchors, [1, 1, 0, 1], 3), seen)
+    found = made.rewards(latents(anchors, [1, 1, 0, 1, 1], 3), seen)
     assert found[:, :3].tolist() == [pytest.approx([ON_THE_WAY, ON_THE_WAY, 1.0]), pytest.approx([1.0] * 3), pytest.approx([1.0] * 3)]
     assert found[1, 3] == pytest.approx(ON_THE_WAY * math.exp(-(0.2**2)), rel=1e-4), "at a pace of 0.8 it is not yet where it should change"
     assert found[2, 3] == pytest.approx(math.exp(-2.0 - (5.0 - 3.2) ** 2), rel=1e-4), "the clock has changed, the character has not"
-    assert made.moment.tolist() == [13, 13, 5, 13]
+    assert found[2, 4] == pytest.approx(ON_THE_WAY * math.exp(-2.0), rel=1e-4)
+    assert found[2, 4] < FAR
+    assert made.far_s[4] == 0
+    assert made.moment.tolist() == [13, 13, 5, 13, 3]
 
 
 def strayed(made, anchors, steps, clips=(1, 1, 1), speeds=(0.0, 0.0, 2.0)):

@@ -17,7 +17,7 @@ from tests.envs.test_lqr import DT, stood
 
 @pytest.fixture
 def ways():
-    """Clip 0 goes round from 0 to 4, clip 1 runs from 10 to 14 and ends; clip 2 is 20, alone. Clip 0 is left at 3 for moment 6 of clip 1, that at moment 7 for moment 1 of clip 0."""
+    """Clip 0 goes round from 0 to 4, clip 1 runs from 10 to 14 and ends; clip 2 is 20, alone. Clip 0 is left at 3 for moment 6, clip 1 at moment 7 for moment 1."""
     frames = torch.cat((torch.arange(5.0), torch.arange(10.0, 15.0), torch.tensor([20.0]))).unsqueeze(1)
     after = torch.tensor([1, 2, 3, 4, 0, 6, 7, 8, 9, 9, 10])
     none = torch.full((3, 3), -1)
