@@ -21,7 +21,7 @@ from ase.anchors import Anchors
 from ase.windows import FrameLog
 
 PACES = (0.6, 0.8, 1.0, 1.2, 1.4)
-ON_THE_WAY = 0.6  # of the reward has who is still on the way to its clip
+ON_THE_WAY = 0.25  # of the reward has who is still on the way to its clip
 FAR, FAR_S = 0.1, 1.0  # below this reward a character is far from its clip; for so long it may be
 
 
