@@ -21,6 +21,8 @@ from ase.rollout import FALLEN, Env
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
+FORGET = 0.002  # share of what is known of a clip's latents that one more replaces
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -58,9 +60,6 @@ class PretrainConfig:
             raise ValueError(f"bf16: got {self.bf16!r}; expected auto, on or off")
         if not 0 <= self.imitation_stray_s <= FAR_S:
             raise ValueError(f"imitation_stray_s: got {self.imitation_stray_s:g}; expected 0 (never) to {FAR_S:g}, for then the clip is begun anew")
-
-
-FORGET = 0.002  # share of what is known of a clip's latents that one more replaces
 
 
 class Learner(ActorCritic):

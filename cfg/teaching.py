@@ -128,18 +128,15 @@ def make_guided(config: RunConfig, character: Character, library: MotionLibrary,
 
 
 def followed(config: RunConfig, env: HumanoidEnv, out: Path, tracks: Path | None) -> Guided:
-    """Characters that follow all clips that can be (see `find_motions`); how they do is saved in ``out``.
+    """Characters that follow all clips that can be (see `find_motions`).
 
     Raises:
-        ValueError: no clip can be followed.
+        ValueError: none can.
     """
     motions = find_motions(config, env.character, env.library, out, tracks)
     if not motions:
         raise ValueError(f"clips {', '.join(env.library.names)}: none could be followed in simulation; expected at least one")
-    guided = make_guided(config, env.character, env.library, motions)
-    if rank() == 0:
-        checkpoint.save(out / WAYS, motion_ways(guided.expert, guided.graph, env.library, env.layout, config.env.control_dt).state_dict(), "ways", {})
-    return guided
+    return make_guided(config, env.character, env.library, motions)
 
 
 def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Sequence[str], out: Path, guided: Guided) -> ClipActions:
@@ -176,9 +173,12 @@ def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:
 
 
 def ways_of(config: RunConfig, env: HumanoidEnv, out: Path, guided: Guided | None) -> Ways:
-    """How a run's characters should do the clips: as ``guided`` ones do, or did when the run in ``out`` began; as the clips are if there are none."""
+    """How a run's characters should do the clips: as ``guided`` ones do, which is saved in ``out``, or did when the run there began; as the clips are if there are none."""
     if guided is not None:
-        return motion_ways(guided.expert, guided.graph, env.library, env.layout, config.env.control_dt)
+        ways = motion_ways(guided.expert, guided.graph, env.library, env.layout, config.env.control_dt)
+        if rank() == 0:
+            checkpoint.save(out / WAYS, ways.state_dict(), "ways", {})
+        return ways
     if (out / WAYS).is_file():
         tree, _ = checkpoint.load(out / WAYS, "ways")
         return Ways(**{name: part.to(env.device) for name, part in tree.items()})

@@ -79,8 +79,9 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     teacher: ClipActions | None
     with writing(out):
         guided = followed(config, env, out, tracks) if (config.train.coach.rounds or tracks is not None) and not resume else None
+        ways = ways_of(config, env, out, guided)
         if config.train.imitation_weight:
-            learner.imitate(ways_of(config, env, out, guided), env.layout.tracking_weights())
+            learner.imitate(ways, env.layout.tracking_weights())
         if guided is not None and config.train.coach.rounds:
             teacher = be_coached(config, env, learner, known, out, guided)
         else:
