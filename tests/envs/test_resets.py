@@ -89,11 +89,11 @@ def test_clips_that_go_to_the_floor_and_on_for_ever_are_found(character):
 
 
 def test_where_clips_lie_low_or_will_soon_is_known(character):
-    """A clip that dips in the middle, one that begins low and goes round, and one that ends low."""
+    """A clip that dips in the middle, one that begins low and goes round, one that ends low, and one that begins low and ends."""
     skeleton = character.skeleton
     high = gait_clip(skeleton, "dips", loop="none")
     clips = []
-    for name, loop, part in (("dips", "none", (0.5, 0.6)), ("starts", "wrap", (0.0, 0.1)), ("ends", "none", (0.9, 1.1))):
+    for name, loop, part in (("dips", "none", (0.5, 0.6)), ("starts", "wrap", (0.0, 0.1)), ("ends", "none", (0.9, 1.1)), ("once", "none", (0.0, 0.1))):
         pos, times = high.root_pos.copy(), np.linspace(0, 1, len(high.root_pos))
         pos[(times >= part[0]) & (times <= part[1]), 2] = 0.2
         clips.append(replace(high, name=name, loop=loop, root_pos=pos))
@@ -109,6 +109,8 @@ def test_where_clips_lie_low_or_will_soon_is_known(character):
     assert now[1, 0]
     assert not now[1, 10]
     assert soon[1, 55], "it goes round"
+    assert now[3, 0]
+    assert not soon[3, 55]
 
 
 def test_low_means_any_body_below_its_own_height(character):
