@@ -22,7 +22,7 @@ from ase.windows import FrameLog
 
 PACES = (0.6, 0.8, 1.0, 1.2, 1.4)
 ON_THE_WAY = 0.25  # of the reward has who is still on the way to its clip
-FAR, FAR_S = 0.1, 1.0  # below this reward a character is far from its clip; for so long it may be
+FAR, FAR_S = 0.1, 1.0  # below this likeness, exp(-d), a character is far from where it should be; for so long it may be
 
 
 class Ways(Protocol):
@@ -93,5 +93,5 @@ class Imitation:
         return {"moment": self.moment.clone(), "part": self.part.clone(), "z": self.z.clone(), "far_s": self.far_s.clone(), "started": self.started.clone()}
 
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
-        for name in ("moment", "part", "z", "far_s", "started"):
+        for name in self.state_dict():
             setattr(self, name, saved[name].to(self.part.device).clone())
