@@ -12,6 +12,7 @@ from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
 from ase.cloning import CloneConfig
 from ase.coaching import CoachConfig
+from ase.distillation import DistillConfig
 from ase.distributed import copy_from_first
 from ase.imitation import FAR_S, Imitation, Ways
 from ase.latents import LatentConfig, sample_latents
@@ -33,10 +34,11 @@ class PretrainConfig:
         max_minutes: wall-clock minutes of training after which it ends, resumed parts included; 0 for no limit.
         save_every_s, log_every, video_every_s: seconds between checkpoints, iterations between log lines, seconds between videos (0: none).
         imitation_weight: weight in the reward of a control step of doing what the clip of the present latent does, at its pace (`ase.imitation`; needs ``latents.clip_share``).
+        imitation_travel: what a difference in how the root travels weighs there: a squared m/s over the ground, and a squared rad/s of turning.
         imitation_stray_s: an episode that began on a clip, with a latent of it, ends as a failure when it has been far from the clip for so many seconds; 0: never.
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
-        coach: how it is coached along the clips after that, before training.
+        coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
 
@@ -46,11 +48,13 @@ class PretrainConfig:
     log_every: int = 5
     video_every_s: float = 600.0
     imitation_weight: float = 0.0
+    imitation_travel: tuple[float, float] = (0.1, 0.01)
     imitation_stray_s: float = 0.0
     bf16: str = "auto"
     symmetric: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
     coach: CoachConfig = field(default_factory=CoachConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
@@ -58,6 +62,8 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.bf16 not in ("auto", "on", "off"):
             raise ValueError(f"bf16: got {self.bf16!r}; expected auto, on or off")
+        if min(self.imitation_travel) < 0:
+            raise ValueError(f"imitation_travel: got {self.imitation_travel}; expected two weights of at least 0")
         if not 0 <= self.imitation_stray_s <= FAR_S:
             raise ValueError(f"imitation_stray_s: got {self.imitation_stray_s:g}; expected 0 (never) to {FAR_S:g}, for then the clip is begun anew")
 

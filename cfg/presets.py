@@ -91,29 +91,27 @@ def locomotion() -> RunConfig:
 
 
 def agile() -> RunConfig:
-    """What `locomotion` teaches, and standing, brisk walking and quicker turns, with latents that change quickly, as a controller changes them. Begins with trained skills:
-    ``pretrain agile --skills ase/pretrained/locomotion``."""
+    """What `locomotion` teaches, and standing, brisk walking and quicker turns, with latents that change quickly, as a controller changes them; how fast a clip travels
+    and turns counts more than before, so that it gets to a run soon. Begins with trained skills: ``pretrain agile --skills ase/pretrained/getup``."""
     base = locomotion()
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
-    ppo = replace(base.train.ppo, policy_lr=1e-4)
-    style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_ramp_samples=0)
-    clone = CloneConfig(rehearse_weight=0.1, rehearse_samples=5_000_000)
-    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, clone=clone, latents=latents, ppo=ppo, style=style)
-    return replace(base, preset="agile", dataset="agile", env=replace(base.env, assist=AssistConfig()), train=train)  # trained skills stand without being held
+    ppo = replace(base.train.ppo, minibatch_size=2732, policy_lr=1e-4, policy_lr_end=2e-5, average_samples=1_000_000)
+    style = replace(base.train.style, skill_weight=0.6, skill_ramp_samples=0)
+    train = replace(base.train, max_samples=10_000_000, imitation_travel=(0.4, 0.15), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    env = replace(base.env, num_envs=2048, assist=AssistConfig())  # trained skills stand without being held
+    return replace(base, preset="agile", dataset="agile", env=env, train=train)
 
 
 def getup() -> RunConfig:
     """What `agile` knows, and getting up: a third of the episodes start fallen, under latents that fit how the character lies, and with help that is taken away as they succeed;
     many falls go on from where it lies. Begins with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
-    base = agile()
+    base = locomotion()
     start = StartMix(clip=0.6, default=0.05, fallen=0.35, recovery=0.5, hard_share=0.5, grace_s=4.0)
-    return replace(
-        base,
-        preset="getup",
-        dataset="getup",
-        env=replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start),
-        train=replace(base.train, clone=CloneConfig(), latents=replace(base.train.latents, fallen_hold_s=4.0), style=replace(base.train.style, skill_weight=0.3)),
-    )
+    env = replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start)
+    style = replace(base.train.style, style_weight=0.7, skill_weight=0.3, skill_ramp_samples=0)
+    latents, ppo = replace(agile().train.latents, fallen_hold_s=4.0), replace(base.train.ppo, policy_lr=1e-4)
+    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    return replace(base, preset="getup", dataset="getup", env=env, train=train)
 
 
 def full() -> RunConfig:

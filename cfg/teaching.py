@@ -3,6 +3,7 @@ that physics allows are found and refined, then an expert that keeps to them tel
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from ase import checkpoint
 from ase.actor_critic import use_bf16
 from ase.cloning import remember
 from ase.coaching import Round, coach
+from ase.distillation import Master, distill
 from ase.distributed import rank
 from ase.learner import Learner
 from cfg.schema import RunConfig
+from cfg.wiring import read_skills
 from envs.character import Character
 from envs.clip_actions import ClipActions, clip_actions
 from envs.engines import make_physics
@@ -183,3 +186,41 @@ def ways_of(config: RunConfig, env: HumanoidEnv, out: Path, guided: Guided | Non
         tree, _ = checkpoint.load(out / WAYS, "ways")
         return Ways(**{name: part.to(env.device) for name, part in tree.items()})
     return clip_ways(env.library, env.layout, config.env.control_dt)
+
+
+def masters_of(learner: Learner, clips: tuple[str, ...], runs: Sequence[Path]) -> list[Master]:
+    """Trained skills of ``runs`` as teachers of a learner of ``clips``, each of those that it knows and none before it does.
+
+    Raises:
+        ValueError: no skills there, of another character or other network sizes, without latents of their clips' own, or that know none of the clips that are left.
+    """
+    if learner.anchors is None:
+        raise ValueError(f"train: latents.clip_share: got {learner.config.latents.clip_share:g} with teachers; expected a share above 0")
+    points, found, taken = learner.anchors.points, [], set[str]()
+    for run in runs:
+        tree, info = read_skills(run)
+        theirs, policy, normalizer = tree["style"].get("anchors.points"), copy.deepcopy(learner.policy).requires_grad_(False), copy.deepcopy(learner.obs_normalizer)
+        known = [name for name in info["clips"] if name in clips and name not in taken]
+        if theirs is None or not known:
+            raise ValueError(f"teacher {run}: knows {', '.join(info['clips']) if theirs is not None else 'no clip by its latents'}; expected some of those that are left to teach")
+        checkpoint.load_module(policy, tree["policy"], f"{run}: policy")
+        checkpoint.load_module(normalizer, tree["obs_normalizer"], f"{run}: obs_normalizer")
+        shift, teaches = torch.zeros_like(points), torch.zeros(len(clips), dtype=torch.bool, device=points.device)
+        for name in known:
+            k = clips.index(name)
+            shift[k], teaches[k] = theirs[info["clips"].index(name)].to(points) - points[k], True
+        taken.update(known)
+        found.append(Master(policy, normalizer, shift, teaches))
+    return found
+
+
+def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Sequence[Path]) -> None:
+    """Teaches a learner what the trained skills of ``runs`` do, of each clip what the first of them does that knows it."""
+    masters = masters_of(learner, env.library.names, runs)
+    weights = env.library.weights * torch.stack([master.teaches for master in masters]).any(0)
+
+    def told(number: int, error: float, falls: float) -> None:
+        if rank() == 0 and (number % EVERY_ROUNDS == 0 or number == config.train.distill.rounds):
+            print(f"taught, round {number} of {config.train.distill.rounds}: error {error:.3f}; falls per 1,000 steps {falls:.2f}", flush=True)
+
+    distill(env, learner, masters, weights, config.train.distill, told, use_bf16(config.train.bf16, env.device))

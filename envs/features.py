@@ -85,13 +85,19 @@ class FeatureLayout:
             travel_columns=torch.tensor([7, 8, 12]),
         )
 
-    def tracking_weights(self) -> Tensor:
+    def tracking_weights(self, travel: float = 0.1, turn: float = 0.01) -> Tensor:
         """Weights of squared differences between features ``[F]``, for how far a character is from a clip: the root's height (2 a m²), its axes (0.35), velocity (0.1 a m²/s²)
         and rates (0.01 a rad²/s²); joint rotations (0.15 an axis, so 0.3 a rad² for ball joints that are not far off), joint rates (0.001) and key bodies (0.75 a m²). Characters
-        that follow a clip closely (`envs.samcon`) have a sum of 0.15 to 0.2, trained walks 0.5, half a cycle away it is 1.5 to 5."""
+        that follow a clip closely (`envs.samcon`) have a sum of 0.15 to 0.2, trained walks 0.5, half a cycle away it is 1.5 to 5.
+
+        Args:
+            travel: of velocity over the ground, a m²/s². turn: of the rate of turning, a rad²/s².
+        """
         keys = self.style_dim - ROOT_COLUMNS - self.num_joint_columns - self.num_dofs
         parts = ((1, 2.0), (6, 0.35), (3, 0.1), (3, 0.01), (self.num_joint_columns, 0.15), (self.num_dofs, 0.001), (keys, 0.75))
-        return torch.cat([torch.full((count,), weight) for count, weight in parts])
+        weights = torch.cat([torch.full((count,), weight) for count, weight in parts])
+        weights[self.travel_columns] = torch.tensor([travel, travel, turn])
+        return weights
 
     @property
     def style_dim(self) -> int:

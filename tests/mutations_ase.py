@@ -242,6 +242,7 @@ MUTATIONS = [
     Mutation("ase/learner.py", "self.imitation.end(env_ids)", "pass", IMITATION),
     Mutation("ase/learner.py", "self.imitation.begin(env_ids[chosen])", "self.imitation.begin(env_ids)", IMITATION),
     Mutation("ase/pretrain.py", "lost = lost | learner.imitation.strayed", "pass", IMITATION),
+    Mutation("ase/learner.py", "min(self.imitation_travel) < 0", "max(self.imitation_travel) < 0", IMITATION),
     Mutation("ase/imitation.py", ".square() @ self.weights", ".abs() @ self.weights", IMITATION),
     Mutation("ase/ppo.py", "policy_loss + rehearse.weight * forgotten", "policy_loss - rehearse.weight * forgotten", PPO),
     Mutation("ase/ppo.py", "/ (2 * policy.std**2)", "/ policy.std**2", PPO),

@@ -86,6 +86,7 @@ MUTATIONS = [
     Mutation("envs/features.py", "root[:, (0, 2)]", "root[:, (0, 1)]", FEATURES),
     Mutation("envs/features.py", "local(bodies[:, 1:] - bodies[:, :1])", "local(bodies[:, 1:])", FEATURES),
     Mutation("envs/features.py", "local(state.root_lin_vel.reshape(n, 3).t())", "state.root_lin_vel.reshape(n, 3).t()", FEATURES),
+    Mutation("envs/features.py", "[travel, travel, turn]", "[travel, turn, turn]", "tests/envs/test_resets.py"),
     Mutation("envs/features.py", "3 * (character.key_bodies - 1)", "3 * character.key_bodies", FEATURES),
     # Resets and windows
     Mutation("envs/resets.py", "times_s.unsqueeze(-1) - back", "times_s.unsqueeze(-1) + back", RESETS),

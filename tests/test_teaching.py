@@ -96,9 +96,11 @@ def test_a_run_is_rewarded_for_what_physics_allows_of_the_clips(
     assert run.main([*args, "128", "--out", str(plain), "--train.coach.rounds", "0"]) == 0
     assert not (plain / "ways.safetensors").exists()
     used = []
-    monkeypatch.setattr("ase.learner.Learner.imitate", lambda self, ways, weights: used.append(ways))
+    weighed = []
+    monkeypatch.setattr("ase.learner.Learner.imitate", lambda self, ways, weights: (used.append(ways), weighed.append(weights)))
     for folder, rounds in ((coached, "2"), (uncoached, "0"), (plain, "0")):
-        assert run.main([*args, "256", "--out", str(folder), "--resume", "--train.coach.rounds", rounds]) == 0
+        assert run.main([*args, "256", "--out", str(folder), "--resume", "--train.coach.rounds", rounds, "--train.imitation-travel", "0.4", "0.2"]) == 0
+    assert weighed[0][[7, 8, 12]].tolist() == pytest.approx([0.4, 0.4, 0.2])
     assert [len(each.frames) for each in used] == [len(motion), len(motion), len(set(used[2].after.tolist()))]
     assert not torch.equal(used[2].frames[:5], used[0].frames[:5])
     assert torch.equal(used[1].leave, ways[1]["leave"])

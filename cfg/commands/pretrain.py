@@ -21,7 +21,7 @@ from ase.run_folder import CONFIG, RunFolder
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
-from cfg.teaching import be_coached, clip_teacher, followed, load_lessons, ways_of
+from cfg.teaching import be_coached, be_taught, clip_teacher, followed, load_lessons, ways_of
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
@@ -44,6 +44,7 @@ class PretrainArgs:
         skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
         tracks: folder of a run that has followed some of the clips in simulation already (to be coached, with --train.coach.rounds, or rewarded for what physics allows, with
             --train.imitation-weight); the others are followed at the start.
+        teachers: folders of trained skills that the run is taught first, each clip by the first of them that knows it (see --train.distill).
         config: every setting of the run, as flags.
     """
 
@@ -51,6 +52,7 @@ class PretrainArgs:
     resume: bool = False
     skills: Path | None = None
     tracks: Path | None = None
+    teachers: tuple[Path, ...] = ()
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
 
@@ -64,10 +66,10 @@ def main(args: Sequence[str]) -> None:
     prog = f"run.py pretrain {args[0]}"
     given = parse_training(PretrainArgs(tyro.MISSING, config=base), args[1:], prog, "preset", lambda config: config.preset)
     with process_group(choose_device(given.config.device, given.config.physics)):
-        train(given.config, given.out, given.resume, given.skills, given.tracks)
+        train(given.config, given.out, given.resume, given.skills, given.tracks, given.teachers)
 
 
-def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None) -> None:
+def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None, teachers: Sequence[Path] = ()) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     if tracks is not None and not config.train.coach.rounds and not config.train.imitation_weight:
         raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.coach.rounds or --train.imitation-weight; expected one of them")
@@ -81,15 +83,17 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
         guided = followed(config, env, out, tracks) if (config.train.coach.rounds or tracks is not None) and not resume else None
         ways = ways_of(config, env, out, guided)
         if config.train.imitation_weight:
-            learner.imitate(ways, env.layout.tracking_weights())
+            learner.imitate(ways, env.layout.tracking_weights(*config.train.imitation_travel))
         if guided is not None and config.train.coach.rounds:
             teacher = be_coached(config, env, learner, known, out, guided)
         else:
             teacher = load_lessons(out, library) if config.train.coach.rounds else clip_teacher(config, character, library)
-    if teacher is not None and config.train.clone.steps and not config.train.coach.rounds and skills is None and not resume:
+    if teacher is not None and config.train.clone.steps and not config.train.coach.rounds and skills is None and not teachers and not resume:
         error = clone(learner, teacher, falls(env), config.train.clone, use_bf16(config.train.bf16, env.device))
         if rank() == 0:
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
+    if teachers and not resume:
+        be_taught(config, env, learner, teachers)
     folder = RunFolder(out, to_dict(config), clips=library.names)
     obs = begin(env, learner, folder, resume)
     with writing(out):

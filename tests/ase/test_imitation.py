@@ -213,6 +213,11 @@ def test_a_time_that_would_never_be_reached_is_named():
         tiny_config(imitation_stray_s=1.5)
 
 
+def test_a_difference_that_would_be_rewarded_is_named():
+    with pytest.raises(ValueError, match=r"imitation_travel: got \(0.1, -0.2\); expected two weights of at least 0"):
+        tiny_config(imitation_travel=(0.1, -0.2))
+
+
 def test_it_needs_latents_that_stand_for_clips():
     learner = make_learner(PointMass(4, seed=0), tiny_config(imitation_weight=0.5))
     with pytest.raises(ValueError, match=r"train: imitation_weight: got 0.5 with latents.clip_share 0; expected a share above 0"):

@@ -175,6 +175,7 @@ def test_what_tells_how_far_a_character_is_from_a_clip_weighs_by_its_unit(charac
     assert weights.shape == (105,)
     assert weights[[0, 1, 7, 10, 13, 65, 93]].tolist() == pytest.approx([2.0, 0.35, 0.1, 0.01, 0.15, 0.001, 0.75])
     assert weights.sum().item() == pytest.approx(2 + 6 * 0.35 + 3 * 0.1 + 3 * 0.01 + 52 * 0.15 + 28 * 0.001 + 12 * 0.75)
+    assert layout.tracking_weights(0.4, 0.2)[7:13].tolist() == pytest.approx([0.4, 0.4, 0.1, 0.01, 0.01, 0.2])
 
 
 def make_bank(character, library, mix=None, size=50, seed=0, fallen=None):

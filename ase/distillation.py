@@ -1,0 +1,173 @@
+"""Teaching a policy what several others can do, each under the latents of its clips: policy distillation (Rusu et al. 2016, arXiv 1511.06295), where the pupil itself gets to
+(DAgger, Ross et al. 2011, as in `ase.coaching`).
+
+A policy can be asked what it would do in any state under any latent. So each moment is learned from twice: under the latent that led there, and under that of any other clip, which
+is what changes are made of.
+
+Shapes: ``N`` environments, ``B`` batch, ``O`` observation, ``A`` action, ``Z`` latent, ``C`` clips of the pupil.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ase.cloning import Pupil
+from ase.distributed import copy_from_first
+from ase.nets import Policy
+from ase.normalizer import Normalizer
+from ase.rollout import Env
+
+HOLD_STEPS = 45  # for which a latent is held on average
+ANEW = 1 / HOLD_STEPS  # chance, in a control step, that a character gets another
+OWN_SHARE = 0.5  # of the episodes that start on a clip begin with its latent, and of the moments that are learned from are under the latent that led there
+NOISES = (0.0, 0.02, 0.05)  # deviations of the noise that characters act with, in units of the action
+
+
+class Student(Pupil, Protocol):
+    """A pupil that can act, and whose statistics can settle."""
+
+    @property
+    def obs_normalizer(self) -> Normalizer: ...
+    def act(self, obs: Tensor, z: Tensor) -> Tensor: ...
+    def hold(self, env: Env, z: Tensor, steps: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Attributes:
+    rounds: of acting and learning, where there are teachers. steps: control steps of each environment in one. updates, batch_size: gradient steps in one, and moments in each.
+    lr: Adam's step size at first; it falls linearly to a twentieth.
+    led_rounds: in the first rounds the teachers act in the policy's place in a share of the steps that falls from all to none within so many.
+    kept: the latest moments, which are learned from.
+    """
+
+    rounds: int = 60
+    steps: int = 30
+    updates: int = 300
+    batch_size: int = 2048
+    lr: float = 5e-4
+    led_rounds: int = 15
+    kept: int = 400_000
+
+    def __post_init__(self) -> None:
+        if min(self.rounds, self.steps, self.updates, self.batch_size, self.led_rounds, self.kept) < 1:
+            got = f"{self.rounds}, {self.steps}, {self.updates}, {self.batch_size}, {self.led_rounds}, {self.kept}"
+            raise ValueError(f"distill: rounds, steps, updates, batch_size, led_rounds, kept: got {got}; expected at least 1 each")
+
+
+@dataclass(frozen=True)
+class Master:
+    """A trained policy that teaches some clips.
+
+    Attributes:
+        policy, normalizer: of observations.
+        shift: ``[C, Z]`` from the pupil's anchor of each clip to its own; of clips that it teaches.
+        teaches: ``[C]`` which those are.
+    """
+
+    policy: Policy
+    normalizer: Normalizer
+    shift: Tensor
+    teaches: Tensor
+
+
+def advice(masters: list[Master], obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
+    """What whoever teaches each ``clip [B]`` would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as ``z [B, Z]`` is from the pupil's."""
+    found: Tensor | None = None
+    for master in masters:
+        ids = master.teaches[clip].nonzero().flatten()
+        if len(ids):
+            action = master.policy(master.normalizer(obs[ids]), F.normalize(z[ids] + master.shift[clip[ids]], dim=-1))
+            found = action.new_zeros(len(obs), action.shape[1]) if found is None else found
+            found[ids] = action
+    assert found is not None
+    return found
+
+
+class School:
+    """Characters that act as a policy makes them, under latents of clips that change at random, drawn by ``weights [C]``.
+
+    Attributes:
+        obs: ``[N, O]`` present observations. clip, z: ``[N]`` and ``[N, Z]`` what they are asked for.
+    """
+
+    def __init__(self, env: Env, student: Student, masters: list[Master], weights: Tensor):
+        self.env, self.student, self.masters, self.weights, self.generator = env, student, masters, weights, student.generator
+        self.obs = env.reset()
+        self.clip = self.draw(env.num_envs)
+        self.z = student.latents_for(self.clip)
+        self._noises = torch.tensor(NOISES, device=env.device)[torch.arange(env.num_envs, device=env.device) % len(NOISES)].unsqueeze(-1)
+
+    def draw(self, n: int) -> Tensor:
+        """Random clips ``[n]``."""
+        return torch.multinomial(self.weights, n, replacement=True, generator=self.generator) if n else self.clip[:0]
+
+    def chance(self, n: int, share: float) -> Tensor:
+        """``[n]``, True in a ``share`` of the cases."""
+        return torch.rand(n, generator=self.generator, device=self.env.device) < share
+
+    @torch.no_grad()
+    def act(self, steps: int, led: float) -> tuple[Tensor, Tensor, int]:
+        """``steps`` control steps, a share ``led`` of them as the masters would act: moments ``[steps * N, O]``, the clips ``[steps * N]`` that they were acted under, and how many
+        fell."""
+        env, count, seen, under, fell = self.env, self.env.num_envs, [], [], 0
+        for _ in range(steps):
+            seen.append(self.obs)
+            under.append(self.clip)
+            action = self.student.act(self.obs, self.z)
+            if led:
+                action = torch.where(self.chance(count, led).unsqueeze(-1), advice(self.masters, self.obs, self.clip, self.z), action)
+            step = env.step(action + self._noises * torch.randn(action.shape, generator=self.generator, device=env.device))
+            over = step.terminated | step.truncated
+            self.obs = env.reset(over.nonzero().flatten()) if over.any() else step.obs
+            other = over | self.chance(count, ANEW)
+            own = over & (env.start_clip >= 0) & self.chance(count, OWN_SHARE)
+            self.clip = torch.where(own, env.start_clip, self.clip.masked_scatter(other, self.draw(int(other.sum()))))
+            self.z = self.z.masked_scatter(other.unsqueeze(-1), self.student.latents_for(self.clip[other]))
+            self.student.hold(env, self.z, HOLD_STEPS)
+            fell += int(step.terminated.sum())
+        return torch.cat(seen), torch.cat(under), fell
+
+
+def distill(
+    env: Env, student: Student, masters: list[Master], weights: Tensor, config: DistillConfig, told: Callable[[int, float, float], None] = lambda *made: None, bf16: bool = False
+) -> None:
+    """Teaches the policy what ``masters`` do, who between them teach all clips, each as often as ``weights [C]`` say. The statistics that it sees observations by stay as they are
+    after the first round, as in `ase.coaching`.
+
+    Args:
+        told: called after each round with its number, the root mean square error of the actions, and the falls in 1,000 control steps.
+    """
+    generator, device, school = student.generator, env.device, School(env, student, masters, weights)
+    optimizer = torch.optim.Adam(student.policy.parameters(), config.lr, fused=True)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, config.rounds)
+    seen, under = school.obs[:0], school.clip[:0]
+    for k in range(config.rounds):
+        moments, clips, fell = school.act(config.steps, max(0.0, 1 - k / config.led_rounds))
+        seen, under = torch.cat((seen, moments))[-config.kept :], torch.cat((under, clips))[-config.kept :]
+        if not k:
+            student.update_obs_statistics(seen)
+        error = torch.zeros((), device=device)
+        for _ in range(config.updates):
+            rows = torch.randint(len(seen), (config.batch_size,), generator=generator, device=device)
+            clips = torch.where(school.chance(len(rows), OWN_SHARE), under[rows], school.draw(len(rows)))
+            latents = student.latents_for(clips)
+            with torch.no_grad():
+                right = advice(masters, seen[rows], clips, latents)
+                obs = student.obs_normalizer(seen[rows])
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = (student.policy(obs, latents) - right).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            error += loss.detach()
+        schedule.step()
+        told(k + 1, float(error / config.updates) ** 0.5, 1000 * fell / len(moments))
+    copy_from_first([student.policy, student.obs_normalizer])
+    student.obs_normalizer.settle()

@@ -1,0 +1,116 @@
+"""Teaching a policy what others can do."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ase.distillation import ANEW, NOISES, OWN_SHARE, DistillConfig, Master, School, advice, distill
+from ase.normalizer import SETTLED
+from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
+
+LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
+SHORT = DistillConfig(rounds=8, steps=20, updates=80, batch_size=256, lr=1e-2, led_rounds=3, kept=2000)
+
+
+def student(env):
+    return make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
+
+
+def master(act, *clips, shift=None):
+    """Teaches ``clips`` of three; sees observations ten times too large."""
+    return Master(act, lambda obs: 10 * obs, torch.zeros(3, 8) if shift is None else shift, torch.isin(torch.arange(3), torch.tensor(clips)))
+
+
+def masters():
+    """The first knows how to get to the origin, the second goes right under one clip and up under the other."""
+    return [master(lambda obs, z: -0.05 * obs, 0), master(lambda obs, z: 0.0 * obs + 0.3 * F.one_hot(z.argmax(-1) % 2, 2), 1, 2, shift=torch.eye(8)[:3] * 5)]
+
+
+def test_each_clip_is_taught_by_its_master_under_a_latent_as_far_from_its_anchor():
+    z = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    shift = torch.arange(24.0).view(3, 8) / 10
+    other = master(lambda obs, z: z[:, :2], 1, 2, shift=shift)
+    found = advice([master(lambda obs, z: obs, 0), other], torch.arange(8.0).view(4, 2), torch.tensor([2, 0, 1, 0]), z)
+    expected = F.normalize(z + shift[torch.tensor([2, 0, 1, 0])], dim=-1)[:, :2]
+    torch.testing.assert_close(found, torch.stack((expected[0], torch.tensor([20.0, 30.0]), expected[2], torch.tensor([60.0, 70.0]))))
+
+
+def test_a_policy_learns_what_several_others_do_wherever_it_gets_to():
+    env = PointMass(32, seed=0)
+    learner, made = student(env), []
+    distill(env, learner, masters(), torch.ones(3), SHORT, lambda *each: made.append(each))
+    assert [each[0] for each in made] == list(range(1, 9))
+    assert made[-1][1] < 0.05 < made[0][1]
+    assert made[-1][2] == 0.0
+    obs, clips = 2 * torch.rand(300, 2, generator=torch.Generator().manual_seed(1)) - 1, torch.arange(300) % 3
+    z = learner.latents_for(clips)
+    torch.testing.assert_close(learner.act(obs, z), advice(masters(), obs, clips, z), atol=0.15, rtol=0)
+    assert float(learner.obs_normalizer.count) == SETTLED
+    assert learner.obs_normalizer.mean.abs().max() > 0.01, "statistics are of what was seen first"
+
+
+def test_what_weighs_nothing_is_not_taught():
+    env = PointMass(32, seed=0)
+    asked = []
+    known = master(lambda obs, z: 0.0 * obs, 0, 2)
+    distill(env, student(env), [known, master(lambda obs, z: asked.append(obs), 1)], torch.tensor([1.0, 0.0, 1.0]), DistillConfig(rounds=1, steps=5, updates=3, batch_size=64))
+    assert asked == []
+
+
+def school(env, learner=None, **settings):
+    return School(env, learner or student(env), masters(), torch.ones(3), **settings)
+
+
+def test_moments_are_those_before_each_step_and_the_fallen_start_anew():
+    env = Scripted(4, 3, terminate={(2, 1), (3, 1)}, truncate={(3, 0)})
+    here = school(env)
+    clips = here.clip.clone()
+    seen, under, fell = here.act(5, 0.0)
+    assert fell == 2
+    assert env.resets == [(0, [0, 1, 2, 3]), (3, [1]), (4, [0, 1])]
+    seen, under = seen.view(5, 4, 3), under.view(5, 4)
+    assert seen[:, 2, 1].tolist() == [0, 1, 2, 3, 4]
+    assert seen[:, 1, 1].tolist() == [0, 1, 2, 0, 0]
+    assert torch.equal(under[0], clips)
+    assert torch.equal(here.obs, env.obs)
+    assert here.student.anchors.cell(here.z).tolist() == here.clip.tolist()
+
+
+def test_who_starts_on_a_clip_mostly_is_asked_for_it():
+    env = Scripted(3000, 3, terminate={(0, i) for i in range(3000)})
+    env.start_clip = torch.where(torch.arange(3000) < 2000, 2, -1)
+    here = school(env)
+    here.act(1, 0.0)
+    assert (here.clip[:2000] == 2).float().mean().item() == pytest.approx(OWN_SHARE + (1 - OWN_SHARE) / 3, abs=0.04)
+    assert (here.clip[2000:] == 2).float().mean().item() == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_latents_are_held_for_a_while():
+    env = Scripted(3000, 3)
+    here = school(env)
+    clip, z = here.clip.clone(), here.z.clone()
+    here.act(15, 0.0)
+    kept = (here.z == z).all(-1)
+    assert kept.float().mean().item() == pytest.approx((1 - ANEW) ** 15, abs=0.03)
+    assert torch.equal(here.clip[kept], clip[kept])
+    assert len(env.allowed) == 15
+
+
+@pytest.mark.parametrize(("led", "share"), [(0.0, 0.0), (0.4, 0.4), (1.0, 1.0)])
+def test_masters_act_in_a_share_of_the_steps(led, share):
+    env = Scripted(3000, 3)
+    learner = student(env)
+    here = School(env, learner, [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], torch.ones(3))
+    here.act(1, led)
+    off = (env.actions[0] - 7).norm(dim=-1)
+    assert (off < 1).float().mean().item() == pytest.approx(share, abs=0.04)
+    quiet = torch.arange(3000) % len(NOISES) == 0
+    if led == 1.0:
+        assert off[quiet].max() == 0
+        assert (env.actions[0] - 7)[torch.arange(3000) % len(NOISES) == 2].std().item() == pytest.approx(NOISES[2], rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["rounds", "steps", "updates", "batch_size", "led_rounds", "kept"])
+def test_settings_that_would_teach_nothing_are_named(name):
+    with pytest.raises(ValueError, match=r"distill: rounds, steps, updates, batch_size, led_rounds, kept: got .*; expected at least 1 each"):
+        DistillConfig(**{name: 0})
