@@ -31,6 +31,7 @@ SKILL_SEARCH = "tests/ase/test_skill_search.py"
 COACHING = "tests/ase/test_coaching.py"
 CLONING = "tests/ase/test_cloning.py"
 IMITATION = "tests/ase/test_imitation.py"
+DISTILLATION = "tests/ase/test_distillation.py"
 FLOOR = "tests/ase/test_floor_clips.py"
 
 MUTATIONS = [
@@ -243,6 +244,22 @@ MUTATIONS = [
     Mutation("ase/learner.py", "self.imitation.begin(env_ids[chosen])", "self.imitation.begin(env_ids)", IMITATION),
     Mutation("ase/pretrain.py", "lost = lost | learner.imitation.strayed", "pass", IMITATION),
     Mutation("ase/learner.py", "min(self.imitation_travel) < 0", "max(self.imitation_travel) < 0", IMITATION),
+    Mutation("cfg/teaching.py", "name not in taken]", "True]", "tests/test_taught.py"),
+    Mutation("cfg/teaching.py", ".to(points) - points[k]", ".to(points) + points[k]", "tests/test_taught.py"),
+    Mutation("ase/distillation.py", "z[ids] + master.shift[clip[ids]]", "z[ids]", DISTILLATION),
+    Mutation("ase/distillation.py", "master.normalizer(obs[ids])", "obs[ids]", DISTILLATION),
+    Mutation("ase/distillation.py", "torch.where(own, env.start_clip,", "torch.where(own, self.clip,", DISTILLATION),
+    Mutation("ase/distillation.py", "if over.any() else step.obs", "if False else step.obs", DISTILLATION),
+    Mutation("ase/distillation.py", "over & (env.start_clip >= 0)", "over", DISTILLATION),
+    Mutation("ase/distillation.py", "1 - k / config.led_rounds", "k / config.led_rounds", DISTILLATION),
+    Mutation("ase/distillation.py", "[-config.kept :], torch.cat((under", "[: config.kept], torch.cat((under", DISTILLATION),
+    Mutation("ase/distillation.py", "if not k:", "if k < 0:", DISTILLATION),
+    Mutation("ase/distillation.py", "under[rows], school", "school.draw(len(rows)), school", DISTILLATION),
+    Mutation("ase/distillation.py", "(school.chance(len(rows), OWN_SHARE), under[rows]", "(school.chance(len(rows), 1.0), under[rows]", DISTILLATION),
+    Mutation("ase/distillation.py", "self.z.masked_scatter(other", "self.z.masked_scatter(over", DISTILLATION),
+    Mutation("ase/distillation.py", "self.chance(count, led).unsqueeze", "self.chance(count, 1 - led).unsqueeze", DISTILLATION),
+    Mutation("ase/distillation.py", "student.obs_normalizer.settle()", "pass", DISTILLATION),
+    Mutation("ase/distillation.py", "fell += int(step.terminated", "fell += int(over", DISTILLATION),
     Mutation("ase/imitation.py", ".square() @ self.weights", ".abs() @ self.weights", IMITATION),
     Mutation("ase/ppo.py", "policy_loss + rehearse.weight * forgotten", "policy_loss - rehearse.weight * forgotten", PPO),
     Mutation("ase/ppo.py", "/ (2 * policy.std**2)", "/ policy.std**2", PPO),

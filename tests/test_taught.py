@@ -53,7 +53,7 @@ def test_a_run_is_taught_each_clip_by_the_first_who_knows_it(
 
 def test_masters_act_as_the_runs_do_under_their_own_latents(tmp_path: Path, known: tuple[str, str], args: list[str]) -> None:
     one = Path(known[0])
-    config, tree = load_skills(one)
+    config, _ = load_skills(one)
     character, library = load_world(config)
     learner = make_learner(config, make_env(config, character, library, 0))
     begin_with(learner, one, library.names)

@@ -57,6 +57,27 @@ def test_what_weighs_nothing_is_not_taught():
     assert asked == []
 
 
+def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(monkeypatch):
+    env = PointMass(32, seed=0)
+    led, asked = [], []
+
+    def act(self, steps, share):
+        led.append((steps, share))
+        return torch.full((steps * 32, 2), float(len(led))), torch.ones(steps * 32, dtype=torch.long), 4
+
+    monkeypatch.setattr(School, "act", act)
+    every = [master(lambda obs, z, k=k: asked.append((len(led), k, obs / 10)) or 0.0 * obs, k) for k in range(3)]
+    made = []
+    distill(env, student(env), every, torch.ones(3), DistillConfig(rounds=6, steps=10, updates=20, batch_size=300, led_rounds=4, kept=640), lambda *each: made.append(each))
+    assert led == [(10, share) for share in (1.0, 0.75, 0.5, 0.25, 0.0, 0.0)]
+    assert [each[2] for each in made] == [1000 * 4 / 320] * 6
+    for k in range(1, 7):
+        seen = torch.cat([obs for number, _, obs in asked if number == k])[:, 0]
+        assert seen.unique().tolist() == ([1.0] if k == 1 else [k - 1.0, float(k)])
+    counts = [sum(len(obs) for _, clip, obs in asked if clip == k) for k in range(3)]
+    assert counts[1] / sum(counts) == pytest.approx(OWN_SHARE + (1 - OWN_SHARE) / 3, abs=0.02)
+
+
 def school(env, learner=None, **settings):
     return School(env, learner or student(env), masters(), torch.ones(3), **settings)
 
