@@ -96,8 +96,8 @@ def agile() -> RunConfig:
     base = locomotion()
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, minibatch_size=2732, policy_lr=1e-4, policy_lr_end=2e-5, average_samples=1_000_000)
-    style = replace(base.train.style, skill_weight=0.6, skill_ramp_samples=0)
-    train = replace(base.train, max_samples=10_000_000, imitation_travel=(0.4, 0.15), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_ramp_samples=0)
+    train = replace(base.train, max_samples=12_000_000, imitation_travel=(0.4, 0.15), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     env = replace(base.env, num_envs=2048, assist=AssistConfig())  # trained skills stand without being held
     return replace(base, preset="agile", dataset="agile", env=env, train=train)
 
