@@ -1,8 +1,8 @@
 """Teaching a policy what several others can do, each under the latents of its clips: policy distillation (Rusu et al. 2016, arXiv 1511.06295), where the pupil itself gets to
 (DAgger, Ross et al. 2011, as in `ase.coaching`).
 
-A policy can be asked what it would do in any state under any latent. So each moment is learned from twice: under the latent that led there, and under that of any other clip, which
-is what changes are made of.
+A policy can be asked what it would do in any state under any latent. So half of the moments are learned from under a latent of the clip that led there, half under that of any,
+which is what changes are made of.
 
 Shapes: ``N`` environments, ``B`` batch, ``O`` observation, ``A`` action, ``Z`` latent, ``C`` clips of the pupil.
 """
@@ -127,7 +127,8 @@ class School:
             over = step.terminated | step.truncated
             self.obs = env.reset(over.nonzero().flatten()) if over.any() else step.obs
             other = over | self.chance(count, ANEW)
-            own = over & (env.start_clip >= 0) & self.chance(count, OWN_SHARE)
+            known = (env.start_clip >= 0) & (self.weights[env.start_clip.clamp_min(0)] > 0)
+            own = over & known & self.chance(count, OWN_SHARE)
             self.clip = torch.where(own, env.start_clip, self.clip.masked_scatter(other, self.draw(int(other.sum()))))
             self.z = self.z.masked_scatter(other.unsqueeze(-1), self.student.latents_for(self.clip[other]))
             self.student.hold(env, self.z, HOLD_STEPS)
@@ -138,8 +139,8 @@ class School:
 def distill(
     env: Env, student: Student, masters: list[Master], weights: Tensor, config: DistillConfig, told: Callable[[int, float, float], None] = lambda *made: None, bf16: bool = False
 ) -> None:
-    """Teaches the policy what ``masters`` do, who between them teach all clips, each as often as ``weights [C]`` say. The statistics that it sees observations by stay as they are
-    after the first round, as in `ase.coaching`.
+    """Teaches the policy what ``masters`` do, who between them teach all clips of which ``weights [C]`` are more than 0, each as often as these say. The statistics that it sees
+    observations by stay as they are after the first round, as in `ase.coaching`.
 
     Args:
         told: called after each round with its number, the root mean square error of the actions, and the falls in 1,000 control steps.

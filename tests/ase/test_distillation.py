@@ -106,6 +106,14 @@ def test_who_starts_on_a_clip_mostly_is_asked_for_it():
     assert (here.clip[2000:] == 2).float().mean().item() == pytest.approx(1 / 3, abs=0.04)
 
 
+def test_who_starts_on_a_clip_that_nobody_teaches_is_asked_for_another():
+    env = Scripted(60, 3, terminate={(0, i) for i in range(60)})
+    env.start_clip = torch.full((60,), 1)
+    here = School(env, student(env), [master(lambda obs, z: obs[:, :2], 0, 2)], torch.tensor([1.0, 0.0, 1.0]))
+    here.act(1, 0.0)
+    assert here.clip.unique().tolist() == [0, 2]
+
+
 def test_latents_are_held_for_a_while():
     env = Scripted(3000, 3)
     here = school(env)
