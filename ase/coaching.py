@@ -122,6 +122,11 @@ class Round:
     lost: Tensor
 
 
+def noise_levels(count: int, device: torch.device) -> Tensor:
+    """Deviations ``[count, 1]`` of the noise that each character acts with: all of `NOISES` alike."""
+    return torch.tensor(NOISES, device=device)[torch.arange(count, device=device) % len(NOISES)].unsqueeze(-1)
+
+
 def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory | None = None, told: Callable[[Round], None] = lambda made: None, bf16: bool = False) -> Moments:
     """Coaches the policy; returns the moments that it should rehearse, drawn by how much they count. The statistics that it sees observations by stay as they are then: with
     others, it no longer does what it was taught. A moment's error counts by what acting so would cost in the end, and less the further a character is from its motion.
@@ -133,7 +138,7 @@ def coach(learner: Player, guided: Guided, config: CoachConfig, memory: Memory |
     optimizer = torch.optim.Adam(learner.policy.parameters(), config.lr, fused=True)
     guided.begin(torch.arange(count, device=device))
     z = learner.latents_for(guided.clip)
-    noises = torch.tensor(NOISES, device=device)[torch.arange(count, device=device) % len(NOISES)].unsqueeze(-1)
+    noises = noise_levels(count, device)
     seen, filled = Moments.empty(config.kept, guided.obs.shape[1], guided.advice().shape[1], device), 0
     remembered = round(config.memory_share * config.batch_size) if memory is not None else 0
     start, progress, k, have = time.monotonic(), 0.0, 0, 0

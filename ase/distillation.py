@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ase.cloning import Pupil
+from ase.coaching import Player, noise_levels
 from ase.distributed import copy_from_first
 from ase.nets import Policy
 from ase.normalizer import Normalizer
@@ -26,15 +26,11 @@ from ase.rollout import Env
 HOLD_STEPS = 45  # for which a latent is held on average
 ANEW = 1 / HOLD_STEPS  # chance, in a control step, that a character gets another
 OWN_SHARE = 0.5  # of the episodes that start on a clip begin with its latent, and of the moments that are learned from are under the latent that led there
-NOISES = (0.0, 0.02, 0.05)  # deviations of the noise that characters act with, in units of the action
 
 
-class Student(Pupil, Protocol):
-    """A pupil that can act, and whose statistics can settle."""
+class Student(Player, Protocol):
+    """A player that can tell an environment which of its falls are none."""
 
-    @property
-    def obs_normalizer(self) -> Normalizer: ...
-    def act(self, obs: Tensor, z: Tensor) -> Tensor: ...
     def hold(self, env: Env, z: Tensor, steps: int) -> Tensor: ...
 
 
@@ -78,7 +74,8 @@ class Master:
 
 
 def advice(masters: list[Master], obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
-    """What whoever teaches each ``clip [B]`` would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as ``z [B, Z]`` is from the pupil's."""
+    """What whoever teaches each ``clip [B]`` would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as ``z [B, Z]`` is from the pupil's. Somebody
+    must teach it."""
     found: Tensor | None = None
     for master in masters:
         ids = master.teaches[clip].nonzero().flatten()
@@ -102,7 +99,7 @@ class School:
         self.obs = env.reset()
         self.clip = self.draw(env.num_envs)
         self.z = student.latents_for(self.clip)
-        self._noises = torch.tensor(NOISES, device=env.device)[torch.arange(env.num_envs, device=env.device) % len(NOISES)].unsqueeze(-1)
+        self._noises = noise_levels(env.num_envs, env.device)
 
     def draw(self, n: int) -> Tensor:
         """Random clips ``[n]``."""

@@ -1,5 +1,5 @@
 """What a policy is taught before it learns from acting, and rehearses: clips' actions, by inverse dynamics (`ase.cloning`); or it is coached along the clips (`ase.coaching`): ways
-that physics allows are found and refined, then an expert that keeps to them tells the policy what to do."""
+that physics allows are found and refined, then an expert that keeps to them tells the policy what to do; or other trained skills do (`ase.distillation`)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ase.distillation import ANEW, NOISES, OWN_SHARE, DistillConfig, Master, School, advice, distill
+from ase.coaching import NOISES
+from ase.distillation import ANEW, OWN_SHARE, DistillConfig, Master, School, advice, distill
 from ase.normalizer import SETTLED
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
@@ -78,8 +79,8 @@ def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(m
     assert counts[1] / sum(counts) == pytest.approx(OWN_SHARE + (1 - OWN_SHARE) / 3, abs=0.02)
 
 
-def school(env, learner=None, **settings):
-    return School(env, learner or student(env), masters(), torch.ones(3), **settings)
+def school(env):
+    return School(env, student(env), masters(), torch.ones(3))
 
 
 def test_moments_are_those_before_each_step_and_the_fallen_start_anew():
@@ -128,8 +129,7 @@ def test_latents_are_held_for_a_while():
 @pytest.mark.parametrize(("led", "share"), [(0.0, 0.0), (0.4, 0.4), (1.0, 1.0)])
 def test_masters_act_in_a_share_of_the_steps(led, share):
     env = Scripted(3000, 3)
-    learner = student(env)
-    here = School(env, learner, [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], torch.ones(3))
+    here = School(env, student(env), [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], torch.ones(3))
     here.act(1, led)
     off = (env.actions[0] - 7).norm(dim=-1)
     assert (off < 1).float().mean().item() == pytest.approx(share, abs=0.04)
