@@ -14,6 +14,7 @@
         ground: true            # this one only
         tags: [air]             # what it is, to select by
         tempo: 1.5              # played so many times as fast
+        turn_rad_s: 1.2         # bent into a turn, to the left if positive; its mirror image to the other side
         loop_s: 0.5             # a clip that does not loop: joined to its own beginning over so many seconds, so that it is done over and over
       jump_end:
         clip: jump              # the clip's file, where the name is another: several parts of one clip
@@ -38,6 +39,7 @@ from typing import Any
 import torch
 import yaml
 
+from motions.bend import bend
 from motions.check import shift_to_floor
 from motions.clip import MIRROR, Clip, mirror
 from motions.dataset_entries import Entry, check_keys, read_entries, read_flag, read_groups, read_tags, read_weight
@@ -160,7 +162,8 @@ def build_library(dataset: Dataset, clips_dir: str | Path, skeleton: Skeleton, d
     """
     loaded = [(entry, smooth(load_entry(entry, clips_dir, dataset.name), dataset.smooth_s)) for entry in dataset.entries if entry.weight > 0]
     looping = [(entry, closed(clip, skeleton, entry.loop_s) if entry.loop_s else clip) for entry, clip in loaded]
-    used = [(entry, shift_to_floor(clip, skeleton) if entry.ground else clip) for entry, clip in looping]
+    bent = [(entry, bend(clip, entry.turn_rad_s) if entry.turn_rad_s else clip) for entry, clip in looping]
+    used = [(entry, shift_to_floor(clip, skeleton) if entry.ground else clip) for entry, clip in bent]
     shares = replace(dataset, entries=tuple(entry for entry, _ in used)).shares([clip.duration_s for _, clip in used])
     kept = [(clip, share) for (_, clip), share in zip(used, shares, strict=True) if share > 0]
     return MotionLibrary([clip for clip, _ in kept], skeleton, [share for _, share in kept], device)

@@ -11,8 +11,9 @@ from typing import Any
 
 from motions.clip import MIRROR
 
-ENTRY_KEYS = ("clip", "ground", "loop_s", "mirror", "range_s", "tags", "tempo", "weight")
+ENTRY_KEYS = ("clip", "ground", "loop_s", "mirror", "range_s", "tags", "tempo", "turn_rad_s", "weight")
 MIN_TEMPO, MAX_TEMPO = 0.25, 4.0
+MAX_TURN_RAD_S = 6.0
 GROUP_KEYS = ("clips", "tags", "weight")
 
 
@@ -25,6 +26,7 @@ class Entry:
         weight: as written. group: the one that it shares a weight with, or "".
         range_s: the part of the clip that is used, or None for all of it. tags: what it is. ground: shift it onto the floor.
         tempo: how many times as fast it is played. loop_s: joined to its own beginning over so many seconds; 0: as it is.
+        turn_rad_s: bent, after that, to turn by so much more, to the left if positive.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Entry:
     ground: bool = False
     tempo: float = 1.0
     loop_s: float = 0.0
+    turn_rad_s: float = 0.0
 
 
 def check_keys(what: str, data: dict[Any, Any], keys: Sequence[str]) -> None:
@@ -70,6 +73,13 @@ def read_loop(what: str, data: dict[Any, Any]) -> float:
     value = data.get("loop_s", 0.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"{what}: loop_s: got {value!r}; expected seconds, 0 or more")
+    return float(value)
+
+
+def read_turn(what: str, data: dict[Any, Any]) -> float:
+    value = data.get("turn_rad_s", 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_TURN_RAD_S:
+        raise ValueError(f"{what}: turn_rad_s: got {value!r}; expected rad/s from {-MAX_TURN_RAD_S:g} to {MAX_TURN_RAD_S:g}, to the left if positive")
     return float(value)
 
 
@@ -117,9 +127,10 @@ def read_entries(path: Path, clips: Any, group: str, tags: tuple[str, ...], mirr
             raise ValueError(f"{what}: clip: got {file!r}; expected a clip's name")
         own = tags + tuple(t for t in read_tags(what, data) if t not in tags)
         ground = read_flag(what, data, "ground", grounded)
-        entry = Entry(name, file, read_weight(what, data.get("weight", 1.0)), group, read_range(what, data), own, ground, read_tempo(what, data), read_loop(what, data))
+        played = read_tempo(what, data), read_loop(what, data), read_turn(what, data)
+        entry = Entry(name, file, read_weight(what, data.get("weight", 1.0)), group, read_range(what, data), own, ground, *played)
         yield entry
         if read_flag(what, data, "mirror", mirrored):
             if name.endswith(MIRROR):
                 raise ValueError(f"{what}: listed beside `mirror: true`; expected only the clips themselves")
-            yield replace(entry, name=name + MIRROR, clip=file + MIRROR)
+            yield replace(entry, name=name + MIRROR, clip=file + MIRROR, turn_rad_s=-entry.turn_rad_s)

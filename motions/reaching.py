@@ -1,4 +1,5 @@
-"""Computed clips of someone who holds a hand somewhere: standing, and walking. Hands go where clips take them, and the free clips keep them between hip and shoulder."""
+"""Computed clips of someone who holds a hand somewhere, standing and walking, or both hands ahead, to push. Hands go where clips take them, and the free clips keep them between
+hip and shoulder."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from motions import ik
-from motions.clip import Clip
+from motions.clip import Clip, mirror, other_side
 from motions.skeleton import Skeleton
 
 HAND, ARM, FEET, UPRIGHT = "right_hand", ("right_shoulder", "right_elbow"), ("right_foot", "left_foot"), ("torso", "head")
@@ -18,6 +19,8 @@ PLACES = {  # of the hand, from the root of who stands at ease: forward, left an
     "reach_across": (0.40, 0.14, 0.25),
     "reach_low": (0.42, -0.12, -0.55),
 }
+PUSH = (0.55, -0.12, 0.45)  # of a hand that pushes
+PUSHES = {"walk_push": "walk_forward", "turn_push": "turn_right0", "run_push": "run"}  # and whose legs
 APART = (("right_upper_arm", "right_lower_arm", "right_hand", "left_upper_arm", "left_lower_arm", "left_hand"), ("pelvis", "waist", "torso", "right_thigh", "left_thigh", "head"))
 FAR_M = 0.05  # a hand that stays further away does not reach the place
 
@@ -39,7 +42,17 @@ def reaching(model: ik.Model, skeleton: Skeleton, stand: Clip, name: str, place:
 
 def with_arm(clip: Clip, pose: Clip, name: str) -> Clip:
     """``clip`` with the right arm as it is in the first frame of ``pose``."""
-    joints = [clip.joint_names.index(joint) for joint in ARM]
+    return _held(clip, pose, name, ARM, "right arm")
+
+
+def with_arms(clip: Clip, pose: Clip, name: str) -> Clip:
+    """``clip`` with the right arm as it is in the first frame of ``pose``, and the left arm as its mirror image."""
+    right = _held(clip, pose, name, ARM, "arms")
+    return replace(_held(right, mirror(pose), name, tuple(other_side(joint) for joint in ARM), "arms"), source=right.source)
+
+
+def _held(clip: Clip, pose: Clip, name: str, arm: tuple[str, ...], what: str) -> Clip:
+    joints = [clip.joint_names.index(joint) for joint in arm]
     joint_quat = clip.joint_quat.copy()
     joint_quat[:, joints] = pose.joint_quat[0, joints]
-    return replace(clip, name=name, joint_quat=joint_quat, source=f"{clip.source}; right arm from motions.reaching")
+    return replace(clip, name=name, joint_quat=joint_quat, source=f"{clip.source}; {what} from motions.reaching")

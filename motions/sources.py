@@ -129,7 +129,8 @@ def _convert(folder: Path, out_dir: Path) -> None:
 NOTICE = """\
 The clips in this folder were converted from the motion files of the Python package pybullet 3.2.7 (pybullet_data/data/motions): axes turned to z-up, quaternions
 normalised, uneven frame times resampled; files that end in _mirror are mirror images. They are altered versions of the originals. Not so stand.npz
-and reach_*.npz, which are computed by formulas of this suite (Apache-2.0); walk_reach.npz is walk_forward.npz with another right arm.
+and reach_*.npz, which are computed by formulas of this suite (Apache-2.0); walk_reach.npz is walk_forward.npz with another right arm, and walk_push.npz,
+turn_push.npz and run_push.npz are walk_forward.npz, turn_right0.npz and run.npz with other arms.
 
 All clips: zlib licence, from the package's LICENSE.txt:
 

@@ -30,6 +30,7 @@ SKELETON_MAP = "tests/motions/test_skeleton_map.py"
 DATASET = "tests/motions/test_dataset.py"
 SYNTHETIC = "tests/motions/test_synthetic.py"
 REACHING = "tests/motions/test_reaching.py"
+BEND = "tests/motions/test_bend.py"
 
 MUTATIONS = [
     Mutation("motions/library.py", "dtype=torch.float32, device=self.device)  # [C, 3]", "dtype=torch.float32)  # [C, 3]", "tests/test_devices.py"),
@@ -130,11 +131,22 @@ MUTATIONS = [
     Mutation("motions/auto_dataset.py", "min(s, FULL_S)", "max(s, FULL_S)", AUTO_DATASET),
     Mutation("motions/auto_dataset.py", "any(abs(float(", "any((float(", AUTO_DATASET),
     Mutation("motions/skeleton_map.py", "dict(reversed(list(", "dict(iter(list(", SKELETON_MAP),
+    Mutation("motions/bend.py", "height * math.sin(lean)", "-height * math.sin(lean)", BEND),
+    Mutation("motions/bend.py", "* math.cos(lean)", "* math.sin(lean)", BEND),
+    Mutation("motions/bend.py", "quat_exp(torch.from_numpy(-lean", "quat_exp(torch.from_numpy(lean", BEND),
+    Mutation("motions/bend.py", "np.exp(0.5j * turn_rad_s", "np.exp(1j * turn_rad_s", BEND),
+    Mutation("motions/bend.py", "(own + turn_rad_s) * seconds", "turn_rad_s * seconds", BEND),
+    Mutation("motions/bend.py", "seconds -= seconds[-1] / 2", "seconds -= 0.0", BEND),
+    Mutation("motions/bend.py", "yaw_quat(torch.from_numpy(turn_rad_s", "yaw_quat(torch.from_numpy(-turn_rad_s", BEND),
+    Mutation("motions/dataset_entries.py", "turn_rad_s=-entry.turn_rad_s", "turn_rad_s=entry.turn_rad_s", DATASET),
+    Mutation("motions/dataset.py", "bend(clip, entry.turn_rad_s) if", "bend(clip, 2 * entry.turn_rad_s) if", DATASET),
     Mutation("motions/dataset.py", "fps=part.fps * entry.tempo", "fps=part.fps / entry.tempo", DATASET),
     Mutation("motions/synthetic.py", "lean * x - hip * y + 0 * t", "-lean * x - hip * y + 0 * t", SYNTHETIC),
     Mutation("motions/synthetic.py", "= KNEE_RAD * y + 0 * t", "= -KNEE_RAD * y + 0 * t", SYNTHETIC),
     Mutation("motions/reaching.py", "stand.root_pos[0] + np.array(place)", "stand.root_pos[0] - np.array(place)", REACHING),
     Mutation("motions/reaching.py", "pose.joint_quat[0, joints]", "clip.joint_quat[0, joints]", REACHING),
+    Mutation("motions/reaching.py", "_held(right, mirror(pose)", "_held(right, pose", REACHING),
+    Mutation("motions/reaching.py", "tuple(other_side(joint) for joint in ARM)", "ARM", REACHING),
     Mutation("motions/ik.py", "mink.ComTask(np.array([3.0, 3.0, 0.0]))", "mink.ComTask(np.array([0.0, 0.0, 3.0]))", REACHING),
     Mutation("motions/ik.py", "posture.set_target(pose)", "posture.set_target(model.qpos0)", REACHING),
     Mutation("motions/joins.py", "(1 + 2 * s) * gap + s", "(1 + 2 * s) * gap - s", JOINS),

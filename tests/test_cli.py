@@ -131,16 +131,17 @@ def test_bench_reports_every_figure(clips_dir: Path, tmp_path: Path) -> None:
 def test_fetch_adds_computed_clips(clips_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fetch(out: Path, wheel: Path | None) -> None:
         out.mkdir()
-        shutil.copy(clips_dir / "walk.npz", out / "walk_forward.npz")
+        for name in ("walk_forward", "turn_right0", "run"):
+            shutil.copy(clips_dir / "walk.npz", out / f"{name}.npz")
 
     monkeypatch.setattr("cfg.commands.motions.fetch", fetch)
     assert run.main(["motions", "fetch", "--out", str(tmp_path / "clips")]) == 0
     assert run.main(["motions", "check", "--clips-dir", str(tmp_path / "clips")]) == 0
     said = capsys.readouterr().out
-    assert "wrote 7 computed clips" in said
+    assert "wrote 10 computed clips" in said
     for name in ("stand", *(f"{reach}{side}" for reach in PLACES for side in ("", "_mirror"))):
         assert f"{name}: good (" in said
-    assert {path.stem for path in (tmp_path / "clips").glob("*.npz")} >= {"walk_reach", "walk_reach_mirror", "reach_low"}
+    assert {path.stem for path in (tmp_path / "clips").glob("*.npz")} >= {"walk_reach", "walk_reach_mirror", "reach_low", "walk_push", "turn_push", "run_push", "run_push_mirror"}
 
 
 def test_motions_check_reports_each_clip(clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ from motions.formats import bvh
 from motions.formats.detect import read
 from motions.library import MotionLibrary
 from motions.page import html_report
-from motions.reaching import PLACES, reaching, with_arm
+from motions.reaching import PLACES, PUSH, PUSHES, reaching, with_arm, with_arms
 from motions.source_motion import SourceMotion, from_clip
 from motions.sources import fetch
 from motions.synthetic import standing
@@ -174,10 +174,12 @@ def fetch_clips(args: FetchArgs) -> None:
     stand = standing(character.skeleton, thigh, shin, character.default_height_m)
     stand.save(args.out / "stand.npz")
     reaches = {name: reaching(character.model, character.skeleton, stand, name, place) for name, place in PLACES.items()}
-    for clip in (*reaches.values(), with_arm(Clip.load(args.out / "walk_forward.npz"), reaches["reach_front"], "walk_reach")):
+    push = reaching(character.model, character.skeleton, stand, "push", PUSH)
+    pushes = [with_arms(Clip.load(args.out / f"{legs}.npz"), push, name) for name, legs in PUSHES.items()]
+    for clip in (*reaches.values(), *pushes, with_arm(Clip.load(args.out / "walk_forward.npz"), reaches["reach_front"], "walk_reach")):
         for version in (clip, mirror(clip)):
             version.save(args.out / f"{version.name}.npz")
-    print(f"wrote {len(PLACES) + 2} computed clips, stand.npz, walk_reach.npz and reach_*.npz, to {args.out}")
+    print(f"wrote {len(PLACES) + len(PUSHES) + 2} computed clips, stand.npz, walk_reach.npz, *_push.npz and reach_*.npz, to {args.out}")
 
 
 def check_clips(args: CheckArgs) -> None:

@@ -74,7 +74,7 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
         ("clips: {walk: 1}\nground: 1", "ground: got 1; expected true or false"),
         ("clips: {walk: 1}\nmirror: both", "mirror: got 'both'; expected true or false"),
         ("clips: {walk: 1, walk_mirror: 1}\nmirror: true", "clip walk_mirror: listed beside `mirror: true`; expected only the clips themselves"),
-        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, loop_s, mirror, range_s, tags, tempo, weight"),
+        ("clips: {walk: {wait: 1}}", "clip walk: key wait: unknown. Closest: weight. Available: clip, ground, loop_s, mirror, range_s, tags, tempo, turn_rad_s, weight"),
         ("clips: {walk: {weight: -1}}", "clip walk: weight: got -1; expected a number >= 0"),
         ("clips: {walk: {clip: 3}}", "clip walk: clip: got 3; expected a clip's name"),
         ("clips: {walk: {mirror: 1}}", "clip walk: mirror: got 1; expected true or false"),
@@ -83,6 +83,8 @@ def test_mirror_adds_each_clips_image_at_the_same_weight(tmp_path):
         ("clips: {walk: {tempo: 5}}", "clip walk: tempo: got 5; expected a number from 0.25 to 4"),
         ("clips: {walk: {loop_s: -1}}", "clip walk: loop_s: got -1; expected seconds, 0 or more"),
         ("clips: {walk: {loop_s: true}}", "clip walk: loop_s: got True; expected seconds, 0 or more"),
+        ("clips: {walk: {turn_rad_s: -7}}", "clip walk: turn_rad_s: got -7; expected rad/s from -6 to 6, to the left if positive"),
+        ("clips: {walk: {turn_rad_s: left}}", "clip walk: turn_rad_s: got 'left'; expected rad/s from -6 to 6, to the left if positive"),
         ("clips: {walk: {tempo: true}}", "clip walk: tempo: got True; expected a number from 0.25 to 4"),
         ("clips: {walk: {range_s: 3}}", "clip walk: range_s: got 3; expected [start, end] in seconds, 0 <= start < end"),
         ("clips: {walk: {mirror: true}, walk_mirror: 1}", "clip walk_mirror: got it 2 times, mirror images counted; expected each name once"),
@@ -236,6 +238,16 @@ def test_a_clip_can_be_played_faster(tmp_path, clips_dir, skeleton):
     torch.testing.assert_close(quick.root_pos, slow.root_pos, atol=1e-5, rtol=0)
     torch.testing.assert_close(quick.root_lin_vel, 1.5 * slow.root_lin_vel, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(quick.root_ang_vel, 1.5 * slow.root_ang_vel, atol=1e-3, rtol=1e-3)
+
+
+def test_a_clip_can_be_bent_into_a_turn(tmp_path, clips_dir, skeleton):
+    """At twice the tempo a circle turns twice as fast, and by 0.5 rad/s more; its mirror image to the other side."""
+    path = write(tmp_path, "mirror: true\nclips: {long: 1, sharp: {clip: long, tempo: 2, turn_rad_s: 0.5}}")
+    library = build_library(load_dataset(path, tmp_path), clips_dir, skeleton)
+    rates = [float(library.state_at(torch.tensor([k]), torch.tensor([0.7])).root_ang_vel[0, 2]) for k in range(4)]
+    assert rates[1] == pytest.approx(-rates[0], abs=1e-4)
+    assert rates[2] == pytest.approx(2 * rates[0] + 0.5, abs=0.02)
+    assert rates[3] == pytest.approx(-rates[2], abs=1e-4)
 
 
 def test_a_clip_can_be_joined_to_its_own_beginning(tmp_path, clips_dir, skeleton):

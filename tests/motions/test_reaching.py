@@ -8,7 +8,7 @@ import torch
 
 from motions import ik
 from motions.library import MotionLibrary
-from motions.reaching import ARM, FEET, HAND, PLACES, reaching, with_arm
+from motions.reaching import ARM, FEET, HAND, PLACES, PUSH, reaching, with_arm, with_arms
 from motions.synthetic import sine_gait, standing
 
 
@@ -59,3 +59,19 @@ def test_another_right_arm_leaves_the_rest(skeleton):
     np.testing.assert_array_equal(clip.joint_quat[:, ~np.array(arm)], gait.joint_quat[:, ~np.array(arm)])
     np.testing.assert_array_equal(clip.root_pos, gait.root_pos)
     assert (clip.name, clip.license) == ("walk_reach", gait.license)
+
+
+def test_both_hands_are_held_ahead(character, skeleton, stand):
+    gait, pose = sine_gait(skeleton), reaching(character.model, skeleton, stand, "push", PUSH)
+    clip = with_arms(gait, pose, "walk_push")
+    arms = [joint.removeprefix("left_").removeprefix("right_") in ("shoulder", "elbow") for joint in skeleton.joint_names]
+    assert sum(arms) == 4
+    np.testing.assert_array_equal(clip.joint_quat[:, ~np.array(arms)], gait.joint_quat[:, ~np.array(arms)])
+    assert (clip.name, clip.license) == ("walk_push", gait.license)
+    assert clip.source == f"{gait.source}; arms from motions.reaching"
+    upright = with_arms(stand, pose, "stand_push")
+    place = states(upright, skeleton).body_pos_w[0] - torch.from_numpy(upright.root_pos[0]).float()
+    right, left = (place[skeleton.body_names.index(f"{side}_hand")] for side in ("right", "left"))
+    torch.testing.assert_close(left, right * torch.tensor([1.0, -1.0, 1.0]), atol=0.02, rtol=0)
+    assert right[0] > 0.45
+    assert right[1] < -0.05
