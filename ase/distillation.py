@@ -25,6 +25,7 @@ from ase.rollout import Env
 
 HOLD_STEPS = 45  # for which a latent is held on average
 ANEW = 1 / HOLD_STEPS  # chance, in a control step, that a character gets another
+FAMILIAR = 2.2  # root mean square of normalised observations up to which they are like those that a policy was trained on; a walk has 0.7, a run 1.6, who lies 3
 OWN_SHARE = 0.5  # of the episodes that start on a clip begin with its latent, and of the moments that are learned from are under the latent that led there
 
 
@@ -64,25 +65,31 @@ class Master:
     Attributes:
         policy, normalizer: of observations.
         shift: ``[C, Z]`` from the pupil's anchor of each clip to its own; of clips that it teaches.
-        teaches: ``[C]`` which those are.
+        teaches: ``[C]`` which those are. anywhere: ``[C]`` of which it does so in states, too, that it has not been trained in, for nobody else does.
     """
 
     policy: Policy
     normalizer: Normalizer
     shift: Tensor
     teaches: Tensor
+    anywhere: Tensor
 
 
 def advice(masters: list[Master], obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
-    """What whoever teaches each ``clip [B]`` would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as ``z [B, Z]`` is from the pupil's. Somebody
-    must teach it."""
+    """What the first that teaches each ``clip [B]`` and knows such states would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as ``z [B, Z]``
+    is from the pupil's. Somebody must teach it anywhere."""
     found: Tensor | None = None
+    left = torch.ones_like(clip, dtype=torch.bool)
     for master in masters:
-        ids = master.teaches[clip].nonzero().flatten()
+        ids = (left & master.teaches[clip]).nonzero().flatten()
+        seen = master.normalizer(obs[ids])
+        does = master.anywhere[clip[ids]] | (seen.square().mean(-1).sqrt() < FAMILIAR)
+        ids, seen = ids[does], seen[does]
         if len(ids):
-            action = master.policy(master.normalizer(obs[ids]), F.normalize(z[ids] + master.shift[clip[ids]], dim=-1))
+            action = master.policy(seen, F.normalize(z[ids] + master.shift[clip[ids]], dim=-1))
             found = action.new_zeros(len(obs), action.shape[1]) if found is None else found
             found[ids] = action
+            left[ids] = False
     assert found is not None
     return found
 

@@ -189,33 +189,34 @@ def ways_of(config: RunConfig, env: HumanoidEnv, out: Path, guided: Guided | Non
 
 
 def masters_of(learner: Learner, clips: tuple[str, ...], runs: Sequence[Path]) -> list[Master]:
-    """Trained skills of ``runs`` as teachers of a learner of ``clips``, each of those that it knows and none before it does.
+    """Trained skills of ``runs`` as teachers of a learner of ``clips``, each of those that it knows; the last that knows one teaches it anywhere.
 
     Raises:
-        ValueError: no skills there, of another character or other network sizes, without latents of their clips' own, or that know none of the clips that are left.
+        ValueError: no skills there, of another character or other network sizes, without latents of their clips' own, or that know none of the clips.
     """
     if learner.anchors is None:
         raise ValueError(f"train: latents.clip_share: got {learner.config.latents.clip_share:g} with teachers; expected a share above 0")
-    points, found, taken = learner.anchors.points, [], set[str]()
+    points, found = learner.anchors.points, list[Master]()
     for run in runs:
         tree, info = read_skills(run)
         theirs, policy, normalizer = tree["style"].get("anchors.points"), copy.deepcopy(learner.policy).requires_grad_(False), copy.deepcopy(learner.obs_normalizer)
-        known = [name for name in info["clips"] if name in clips and name not in taken]
+        known = [name for name in info["clips"] if name in clips]
         if theirs is None or not known:
-            raise ValueError(f"teacher {run}: knows {', '.join(info['clips']) if theirs is not None else 'no clip by its latents'}; expected some of those that are left to teach")
+            raise ValueError(f"teacher {run}: knows {', '.join(info['clips']) if theirs is not None else 'no clip by its latents'}; expected some of {', '.join(clips)}")
         checkpoint.load_module(policy, tree["policy"], f"{run}: policy")
         checkpoint.load_module(normalizer, tree["obs_normalizer"], f"{run}: obs_normalizer")
         shift, teaches = torch.zeros_like(points), torch.zeros(len(clips), dtype=torch.bool, device=points.device)
         for name in known:
             k = clips.index(name)
             shift[k], teaches[k] = theirs[info["clips"].index(name)].to(points) - points[k], True
-        taken.update(known)
-        found.append(Master(policy, normalizer, shift, teaches))
+        for master in found:
+            master.anywhere[teaches] = False
+        found.append(Master(policy, normalizer, shift, teaches, teaches.clone()))
     return found
 
 
 def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Sequence[Path]) -> None:
-    """Teaches a learner what the trained skills of ``runs`` do, of each clip what the first of them does that knows it."""
+    """Teaches a learner what the trained skills of ``runs`` do, of each clip what the first of them does that knows it and such states."""
     masters = masters_of(learner, env.library.names, runs)
     weights = env.library.weights * torch.stack([master.teaches for master in masters]).any(0)
 

@@ -45,7 +45,8 @@ def test_a_run_is_taught_each_clip_by_the_first_who_knows_it(
     assert "taught, round 2 of 2: error 0." in told
     assert "cloned" not in told
     assert schools[0].env.num_envs == 16
-    assert [each.teaches.tolist() for each in schools[0].masters] == [[False, False, True], [False, True, False]]
+    assert [each.teaches.tolist() for each in schools[0].masters] == [[False, False, True], [False, True, True]]
+    assert [each.anywhere.tolist() for each in schools[0].masters] == [[False, False, False], [False, True, True]]
     assert schools[0].weights.tolist() == pytest.approx([0.0, 0.6, 0.2])
     assert run.main([*args, out, "--resume"]) == 0
     assert len(schools) == 2, "a run that goes on is not taught anew"
@@ -73,9 +74,10 @@ def test_masters_act_as_the_runs_do_under_their_own_latents(tmp_path: Path, know
 
 def test_teachers_that_have_nothing_to_teach_are_named(tmp_path: Path, args: list[str], known: tuple[str, str], trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = known
-    begin = [*args, str(tmp_path / "out"), "--dataset", str(tmp_path / "two.yaml")]
-    assert error_line(capsys, *begin, "--teachers", two, one) == f"error: teacher {one}: knows once; expected some of those that are left to teach"
-    assert error_line(capsys, *begin, "--teachers", str(trained)) == f"error: teacher {trained}: knows no clip by its latents; expected some of those that are left to teach"
+    (tmp_path / "other.yaml").write_text("clips: {long: {clip: walk}}")
+    begin = [*args, str(tmp_path / "out"), "--dataset", str(tmp_path / "other.yaml")]
+    assert error_line(capsys, *begin, "--teachers", one) == f"error: teacher {one}: knows once; expected some of long"
+    assert error_line(capsys, *begin, "--teachers", str(trained)) == f"error: teacher {trained}: knows no clip by its latents; expected some of long"
     assert error_line(capsys, *begin, "--teachers", str(tmp_path)) == f"error: run {tmp_path}: holds no skills.safetensors; expected the folder that pretrain wrote with --out"
     assert error_line(capsys, *begin, "--teachers", two, "--train.latents.clip-share", "0") == "error: train: latents.clip_share: got 0 with teachers; expected a share above 0"
     assert not list((tmp_path / "out").glob("*.safetensors"))

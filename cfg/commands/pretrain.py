@@ -44,7 +44,7 @@ class PretrainArgs:
         skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
         tracks: folder of a run that has followed some of the clips in simulation already (to be coached, with --train.coach.rounds, or rewarded for what physics allows, with
             --train.imitation-weight); the others are followed at the start.
-        teachers: folders of trained skills that the run is taught first, each clip by the first of them that knows it (see --train.distill).
+        teachers: folders of trained skills that the run is taught first, each clip by the first of them that knows it and states like the present one (see --train.distill).
         config: every setting of the run, as flags.
     """
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ase.coaching import NOISES
-from ase.distillation import ANEW, OWN_SHARE, DistillConfig, Master, School, advice, distill
+from ase.distillation import ANEW, FAMILIAR, OWN_SHARE, DistillConfig, Master, School, advice, distill
 from ase.normalizer import SETTLED
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
@@ -17,9 +17,10 @@ def student(env):
     return make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
 
 
-def master(act, *clips, shift=None):
-    """Teaches ``clips`` of three; sees observations ten times too large."""
-    return Master(act, lambda obs: 10 * obs, torch.zeros(3, 8) if shift is None else shift, torch.isin(torch.arange(3), torch.tensor(clips)))
+def master(act, *clips, shift=None, anywhere=None):
+    """Teaches ``clips`` of three, of those ``anywhere`` (all of them) wherever it is; sees observations ten times too large."""
+    teaches, always = (torch.isin(torch.arange(3), torch.tensor(ids)) for ids in (clips, clips if anywhere is None else anywhere))
+    return Master(act, lambda obs: 10 * obs, torch.zeros(3, 8) if shift is None else shift, teaches, always)
 
 
 def masters():
@@ -34,6 +35,15 @@ def test_each_clip_is_taught_by_its_master_under_a_latent_as_far_from_its_anchor
     found = advice([master(lambda obs, z: obs, 0), other], torch.arange(8.0).view(4, 2), torch.tensor([2, 0, 1, 0]), z)
     expected = F.normalize(z + shift[torch.tensor([2, 0, 1, 0])], dim=-1)[:, :2]
     torch.testing.assert_close(found, torch.stack((expected[0], torch.tensor([20.0, 30.0]), expected[2], torch.tensor([60.0, 70.0]))))
+
+
+def test_who_has_not_been_trained_in_a_state_leaves_it_to_the_next_who_knows_the_clip():
+    first = master(lambda obs, z: torch.ones(len(obs), 2), 0, 1, anywhere=[1])
+    second = master(lambda obs, z: torch.full((len(obs), 2), 2.0), 0, 2)
+    near, far = FAMILIAR / 10 - 0.01, FAMILIAR / 10 + 0.01
+    obs = torch.tensor([[near, near], [far, far], [far, far], [near, near], [2 * far, 0.0], [1.6 * near, 0.0]])
+    found = advice([first, second], obs, torch.tensor([0, 0, 1, 2, 0, 0]), torch.zeros(6, 8))
+    assert found[:, 0].tolist() == [1, 2, 1, 2, 2, 2]
 
 
 def test_a_policy_learns_what_several_others_do_wherever_it_gets_to():
