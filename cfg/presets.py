@@ -159,4 +159,9 @@ def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
         ppo = replace(common, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4)
         return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
     ppo = replace(common, num_epochs=4, minibatch_size=1024, action_std=0.15, policy_lr=3e-4)
-    return TaskRunConfig(task=task, num_envs=512, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
+    config = TaskRunConfig(task=task, num_envs=512, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
+    if task != "strike":
+        return config
+    ppo = replace(ppo, minibatch_size=2048, action_std=0.2, noise_memory=0.8, discount=0.995)  # boxes are far away and struck once
+    skill, train = replace(config.skill, hold_steps=3), replace(config.train, max_samples=16_000_000, ppo=ppo)
+    return replace(config, skills="ase/pretrained/push", num_envs=1024, start=StartMix(clip=0.0, default=1.0), skill=skill, train=train)

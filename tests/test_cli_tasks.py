@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 import run
 from ase import checkpoint
 from cfg.load import to_dict
-from cfg.presets import preset
+from cfg.presets import preset, task_preset
 from tests.commands import error_line
 
+SHIPPED = Path(run.__file__).parent / "ase" / "pretrained"
 SMALL = ["--num-envs", "8", "--train.ppo.minibatch-size", "32", "--train.ppo.policy-hidden", "16", "--train.ppo.value-hidden", "16", "--train.ppo.rollout-steps", "4"]
 SMALL += ["--train.ppo.policy-lr-end", "0", "--num-threads", "1", "--train.bf16", "off", "--episode-length-s", "1", "--train.log-every", "1"]
 
@@ -81,6 +82,25 @@ def test_a_controller_without_a_copy_finds_its_skills_by_the_way_from_its_folder
     checkpoint.save(tmp_path / "heading" / "controller.safetensors", tree, "controller", info)
     monkeypatch.chdir(tmp_path)
     assert run.main(["evaluate", "heading", "--episodes", "4", "--seeds", "1"]) == 0
+
+
+@pytest.mark.parametrize("task", sorted(path.parent.name for path in SHIPPED.glob("*/controller.safetensors")))
+def test_what_is_shipped_for_a_task_acts_on_the_skills_that_its_preset_trains_on(task: str) -> None:
+    _, info = checkpoint.load(SHIPPED / task / "controller.safetensors", "controller")
+    skills = SHIPPED / task / info["config"]["skills"]
+    assert (skills / "skills.safetensors").is_file()
+    assert task_preset(task).skills == f"ase/pretrained/{skills.resolve().name}"
+    assert info["config"]["task"] == task
+    assert info["config"]["clips_dir"] == ""
+    assert info["provenance"]["trained_with"].startswith(f"python run.py train-task {task} ")
+    assert json.loads((SHIPPED / task / "evaluation.json").read_text())["normalized_return"]["mean"] > 0.4
+
+
+def test_a_struck_box_is_far_away_from_who_begins_at_rest() -> None:
+    config, other = task_preset("strike"), task_preset("location")
+    assert (config.start.clip, config.start.default) == (0.0, 1.0)
+    assert config.train.ppo.discount > other.train.ppo.discount
+    assert task_preset("strike", from_scratch=True).start == other.start
 
 
 def test_from_scratch_learns_joint_targets(tmp_path: Path, trained: Path) -> None:
