@@ -15,9 +15,10 @@ GRAVITY = 9.81  # m/s²
 
 
 def bend(clip: Clip, turn_rad_s: float) -> Clip:
-    """``clip`` turning by ``turn_rad_s`` more than it does, to the left if that is positive, at the same speed. Feet that stand turn with the body.
+    """``clip`` turning by ``turn_rad_s`` more than it does, to the left if that is positive. Feet that stand turn with the body.
 
-    It leans to where it turns, about the line on the ground below the root along which it goes, by ``atan(v w / g)`` for the mean speed ``v`` of the root and the turn ``w``.
+    The line on the ground below the root becomes an arc, gone along at the same speed; the body leans about it to where it turns, by ``atan(v w / g)`` for the mean speed ``v``
+    of the root (m/s) and the turn ``w`` (rad/s).
     """
     seconds = np.arange(clip.num_frames) / clip.fps
     seconds -= seconds[-1] / 2

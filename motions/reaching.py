@@ -42,17 +42,17 @@ def reaching(model: ik.Model, skeleton: Skeleton, stand: Clip, name: str, place:
 
 def with_arm(clip: Clip, pose: Clip, name: str) -> Clip:
     """``clip`` with the right arm as it is in the first frame of ``pose``."""
-    return _held(clip, pose, name, ARM, "right arm")
+    return replace(_held(clip, pose, ARM), name=name, source=f"{clip.source}; right arm from motions.reaching")
 
 
 def with_arms(clip: Clip, pose: Clip, name: str) -> Clip:
     """``clip`` with the right arm as it is in the first frame of ``pose``, and the left arm as its mirror image."""
-    right = _held(clip, pose, name, ARM, "arms")
-    return replace(_held(right, mirror(pose), name, tuple(other_side(joint) for joint in ARM), "arms"), source=right.source)
+    both = _held(_held(clip, pose, ARM), mirror(pose), tuple(other_side(joint) for joint in ARM))
+    return replace(both, name=name, source=f"{clip.source}; arms from motions.reaching")
 
 
-def _held(clip: Clip, pose: Clip, name: str, arm: tuple[str, ...], what: str) -> Clip:
+def _held(clip: Clip, pose: Clip, arm: tuple[str, ...]) -> Clip:
     joints = [clip.joint_names.index(joint) for joint in arm]
     joint_quat = clip.joint_quat.copy()
     joint_quat[:, joints] = pose.joint_quat[0, joints]
-    return replace(clip, name=name, joint_quat=joint_quat, source=f"{clip.source}; {what} from motions.reaching")
+    return replace(clip, joint_quat=joint_quat)

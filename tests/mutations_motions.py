@@ -145,7 +145,7 @@ MUTATIONS = [
     Mutation("motions/synthetic.py", "= KNEE_RAD * y + 0 * t", "= -KNEE_RAD * y + 0 * t", SYNTHETIC),
     Mutation("motions/reaching.py", "stand.root_pos[0] + np.array(place)", "stand.root_pos[0] - np.array(place)", REACHING),
     Mutation("motions/reaching.py", "pose.joint_quat[0, joints]", "clip.joint_quat[0, joints]", REACHING),
-    Mutation("motions/reaching.py", "_held(right, mirror(pose)", "_held(right, pose", REACHING),
+    Mutation("motions/reaching.py", "ARM), mirror(pose)", "ARM), pose", REACHING),
     Mutation("motions/reaching.py", "tuple(other_side(joint) for joint in ARM)", "ARM", REACHING),
     Mutation("motions/ik.py", "mink.ComTask(np.array([3.0, 3.0, 0.0]))", "mink.ComTask(np.array([0.0, 0.0, 3.0]))", REACHING),
     Mutation("motions/ik.py", "posture.set_target(pose)", "posture.set_target(model.qpos0)", REACHING),

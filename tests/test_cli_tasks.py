@@ -96,7 +96,7 @@ def test_what_is_shipped_for_a_task_acts_on_the_skills_that_its_preset_trains_on
     assert json.loads((SHIPPED / task / "evaluation.json").read_text())["normalized_return"]["mean"] > 0.4
 
 
-def test_a_struck_box_is_far_away_from_who_begins_at_rest() -> None:
+def test_strike_begins_at_rest_and_looks_far_ahead() -> None:
     config, other = task_preset("strike"), task_preset("location")
     assert (config.start.clip, config.start.default) == (0.0, 1.0)
     assert config.train.ppo.discount > other.train.ppo.discount
