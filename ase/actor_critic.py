@@ -160,6 +160,10 @@ class ActorCritic:
         """What a training has made so far: `modules`, with the mean policy where one is kept (see `ase.ppo.PpoConfig`)."""
         return self.modules() | ({} if self._averaged is None else {"policy": self._averaged})
 
+    def settle(self) -> None:
+        """Acts as the policy that is saved as trained from now on; its training is over."""
+        self.policy = self._averaged or self.policy
+
     def modules(self) -> dict[str, torch.nn.Module]:
         """The parts that a trained policy consists of, by name."""
         return {"policy": self.policy, "value": self.value, "obs_normalizer": self.obs_normalizer, "return_normalizer": self.return_normalizer}

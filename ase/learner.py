@@ -18,6 +18,7 @@ from ase.imitation import FAR_S, Imitation, Ways
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
+from ase.reading import ReadConfig
 from ase.rollout import FALLEN, Env
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
@@ -39,6 +40,7 @@ class PretrainConfig:
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
+        read: how the encoder is taught once more at the end (see `ase.reading`).
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
 
@@ -58,6 +60,7 @@ class PretrainConfig:
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
+    read: ReadConfig = field(default_factory=ReadConfig)
 
     def __post_init__(self) -> None:
         if self.bf16 not in ("auto", "on", "off"):

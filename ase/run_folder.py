@@ -41,14 +41,20 @@ class RunFolder:
 
     def save(self, learner: ActorCritic, env: SavedEnv) -> None:
         """Writes this rank's files, each at once or not at all. Rank 0 comes last, so that what it says of the others exists."""
-        done = {"samples": learner.samples, "iteration": learner.iteration, "minutes": round(learner.seconds / 60, 2)}
-        info = {"config": self.config, "clips": self.clips, "ranks": world_size()} | done
         own: dict[str, Any] = {"own": {"learner": learner.own_state(), "env": env.state_dict()}}
         shared = {} if rank() else {"shared": learner.shared_state()}
-        checkpoint.save(self._own_file(rank()), own | shared, "training", info)
+        checkpoint.save(self._own_file(rank()), own | shared, "training", self._info(learner))
         if rank() == 0:
-            kind = self.product.partition(".")[0]
-            checkpoint.save(self.path / self.product, {name: module.state_dict() for name, module in learner.trained().items()}, kind, info)
+            self.save_product(learner)
+
+    def save_product(self, learner: ActorCritic) -> None:
+        """Writes what has been trained so far, without what only training needs."""
+        modules = {name: module.state_dict() for name, module in learner.trained().items()}
+        checkpoint.save(self.path / self.product, modules, self.product.partition(".")[0], self._info(learner))
+
+    def _info(self, learner: ActorCritic) -> dict[str, Any]:
+        done = {"samples": learner.samples, "iteration": learner.iteration, "minutes": round(learner.seconds / 60, 2)}
+        return {"config": self.config, "clips": self.clips, "ranks": world_size()} | done
 
     def resume(self, learner: ActorCritic, env: SavedEnv) -> Tensor:
         """Restores a training; returns the observations ``[N, O]`` that it goes on from.

@@ -10,6 +10,7 @@ from ase.coaching import CoachConfig
 from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
 from ase.ppo import PpoConfig
+from ase.reading import ReadConfig
 from ase.style import StyleConfig
 from ase.task_train import TaskTrainConfig
 from cfg.load import closest
@@ -35,6 +36,7 @@ def tiny() -> RunConfig:
             clone=CloneConfig(steps=2, batch_size=64, rehearse_weight=0.1, rehearse_samples=400, rehearse_batch=16),
             latents=LatentConfig(dim=4, min_hold_s=0.1, max_hold_s=0.5),
             ppo=PpoConfig(rollout_steps=8, num_epochs=1, minibatch_size=64, policy_hidden=small, value_hidden=small),
+            read=ReadConfig(windows=32, seconds=0.5, updates=2),
             style=StyleConfig(disc_hidden=small, encoder_hidden=small, updates=1, batch_size=32, replay_size=256, replay_push=32),
         ),
         num_threads=1,

@@ -108,8 +108,8 @@ def run_training(
     reporter: Reporter,
     command: str,
     also: Callable[[], None] = lambda: None,
-) -> None:
-    """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end.
+) -> bool:
+    """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end. Returns whether it came to its end or limit.
 
     Args:
         loop: trains, and calls what it is given after each iteration. command: what was typed, without ``--out`` and ``--resume``. also: called after each iteration.
@@ -137,3 +137,4 @@ def run_training(
         reporter.say(f"{'stopped' if stop else 'done'} after {learner.samples:,} samples; saved in {folder.path}{ending}")
     for sig, handler in handlers.items():
         signal.signal(sig, handler)
+    return not stop

@@ -32,6 +32,7 @@ COACHING = "tests/ase/test_coaching.py"
 CLONING = "tests/ase/test_cloning.py"
 IMITATION = "tests/ase/test_imitation.py"
 DISTILLATION = "tests/ase/test_distillation.py"
+READING = "tests/ase/test_reading.py"
 FLOOR = "tests/ase/test_floor_clips.py"
 
 MUTATIONS = [
@@ -240,6 +241,15 @@ MUTATIONS = [
     Mutation("ase/actor_critic.py", "min(1.0, count / self.ppo.average_samples)", "min(1.0, count / self.ppo.average_samples / 2)", "tests/ase/test_pretrain.py"),
     Mutation("ase/actor_critic.py", 'load_module(self._averaged, saved["averaged"], "averaged")', "pass", "tests/test_resume.py"),
     Mutation("ase/run_folder.py", "learner.trained().items()", "learner.modules().items()", "tests/test_resume.py"),
+    Mutation("ase/reading.py", "loss = error + weight", "loss = error - weight", READING),
+    Mutation("ase/reading.py", "latents[rows]).mean()", "latents[rows - 1]).mean()", READING),
+    Mutation("ase/reading.py", "cosine -= error", "cosine += error", READING),
+    Mutation("ase/reading.py", "self.updates < 1", "self.updates < 0", READING),
+    Mutation("cfg/commands/pretrain.py", "    learner.settle()", "    pass", "tests/test_resume.py"),
+    Mutation("cfg/commands/pretrain.py", "env = make_env(unaided(config), character", "env = make_env(config, character", "tests/test_resume.py"),
+    Mutation("cfg/commands/pretrain.py", "z[rolled.window_owner]", "z[rolled.window_owner - 1]", "tests/test_resume.py"),
+    Mutation("cfg/commands/pretrain.py", "        folder.save_product(learner)", "        pass", "tests/test_resume.py"),
+    Mutation("cfg/commands/pretrain.py", "        folder.save_product(learner)", "        folder.save(learner, env)", "tests/test_resume.py"),
     Mutation("ase/learner.py", "self.imitation.end(env_ids)", "pass", IMITATION),
     Mutation("ase/learner.py", "self.imitation.begin(env_ids[chosen])", "self.imitation.begin(env_ids)", IMITATION),
     Mutation("ase/pretrain.py", "lost = lost | learner.imitation.strayed", "pass", IMITATION),

@@ -50,7 +50,7 @@ def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, cli
     """The networks are those of the trained run; the counters and the clips' pace are its own, and statistics go on from those of the trained run, which count for little."""
     out, more = tmp_path / "run", tmp_path / "more.yaml"
     more.write_text("clips: {walk: 1, quick: {clip: walk, tempo: 1.5}}")
-    own = ["--dataset", str(more), "--train.max-samples", "0"]
+    own = ["--dataset", str(more), "--train.max-samples", "0", "--train.read.windows", "0"]
     assert run.main(["pretrain", "tiny", "--skills", str(trained), "--clips-dir", str(clips_dir), "--out", str(out), *own]) == 0
     before, after = (load_file(folder / "skills.safetensors") for folder in (trained, out))
     networks = [key for key in before if "normalizer" not in key and key != "style/pace"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,11 @@ from safetensors.torch import load_file
 
 import run
 from ase import checkpoint
+from ase.evaluate import Rollouts, roll_out
+from ase.learner import Learner
+from ase.reading import learn_to_read
+from ase.style import Style
+from envs.humanoid import HumanoidEnv
 from tests.commands import error_line
 
 FINAL = ("shared/modules/", "shared/optimizers/", "own/learner/replay/", "own/learner/latents/", "own/env/")
@@ -80,6 +86,43 @@ def test_a_run_may_imitate_from_some_time_on_and_no_longer(tmp_path: Path, clips
         assert run.main([*args, samples, "--train.imitation-weight", weight, *["--resume"] * (samples != "128")]) == 0
         saved = load_file(tmp_path / "run" / "checkpoint.safetensors")
         assert ("own/learner/imitation/moment" in saved) == (weight != "0")
+
+
+def test_the_encoder_is_taught_once_more_on_what_is_saved(tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file of skills has another encoder than the checkpoint, and nothing else is other; the rollouts are the mean policy's."""
+    acted: list[tuple[Learner, torch.Tensor, Rollouts]] = []
+
+    def spy(env: HumanoidEnv, learner: Learner, z: torch.Tensor, steps: int, history: int) -> Rollouts:
+        assert (env.assist, steps, history) == (None, 15, 4)
+        acted.append((learner, z, roll_out(env, learner, z, steps, history)))
+        return acted[-1][-1]
+
+    taught: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def learn(style: Style, seen: torch.Tensor, latents: torch.Tensor, *rest: Any) -> float:
+        taught.append((seen, latents))
+        return learn_to_read(style, seen, latents, *rest)
+
+    monkeypatch.setattr("cfg.commands.pretrain.roll_out", spy)
+    monkeypatch.setattr("cfg.commands.pretrain.learn_to_read", learn)
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.max-samples", "256", "--train.ppo.average-samples", "512", "--env.assist.hold", "1", "--out"]
+    assert run.main([*args, str(tmp_path / "run")]) == 0
+    assert "taught the encoder once more in " in capsys.readouterr().out
+    skills, checkpoint_ = load_file(tmp_path / "run" / "skills.safetensors"), load_file(tmp_path / "run" / "checkpoint.safetensors")
+    reader = [key for key in skills if key.startswith("style/encoder.")]
+    assert len(reader) > 2
+    for key in skills:
+        if key.startswith("style/"):
+            assert torch.equal(skills[key], checkpoint_[f"shared/modules/{key}"]) == (key not in reader), key
+    for key in [key for key in skills if key.startswith("policy/")]:
+        assert torch.equal(skills[key], acted[0][0].policy.state_dict()[key.removeprefix("policy/")]), "what is saved acted"
+        assert torch.equal(skills[key], checkpoint_[f"shared/averaged/{key.removeprefix('policy/')}"])
+    latents = torch.cat([z[rolled.window_owner] for _, z, rolled in acted])
+    assert len(latents) >= 32 > len(latents) - len(acted[-1][2].windows), "as many windows as are needed"
+    assert torch.equal(taught[0][1], latents)
+    for args_ in (["--train.read.windows", "0"], ["--train.latents.dim", "0"]):
+        assert run.main([*args, str(tmp_path / args_[0][8:12]), *args_]) == 0
+        assert "taught the encoder" not in capsys.readouterr().out
 
 
 def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ import tyro
 from ase.actor_critic import use_bf16
 from ase.cloning import clone, falls
 from ase.distributed import own_seed, process_group, rank
+from ase.evaluate import roll_out
 from ase.learner import Learner
 from ase.pretrain import pretrain
+from ase.reading import learn_to_read
 from ase.report import Reporter
 from ase.run_folder import CONFIG, RunFolder
 from cfg.load import save_yaml, to_dict
@@ -112,7 +115,27 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
             if rank() == 0:
                 preview(config, character, library, learner, reporter, out)
 
-    run_training(lambda told: pretrain(env, demos, learner, obs, told, teacher), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", show)
+    ended = run_training(lambda told: pretrain(env, demos, learner, obs, told, teacher), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", show)
+    if ended and config.train.latents.dim and config.train.read.windows:
+        finish_reading(config, character, library, learner, demos, folder)
+
+
+def finish_reading(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, demos: DemoWindows, folder: RunFolder) -> None:
+    """Teaches the encoder on what is saved as trained, and saves it with that; the checkpoint that a training goes on from stays as it is."""
+    start, read, dt = time.perf_counter(), config.train.read, config.env.control_dt
+    env = make_env(unaided(config), character, library, own_seed(config.seed))
+    learner.settle()
+    seen, latents, count = [], [], 0
+    while count < read.windows:
+        z = learner.draw_latents(env.num_envs, learner.generator)
+        rolled = roll_out(env, learner, z, round(read.seconds / dt), config.env.history)
+        seen.append(learner.style.see(rolled.windows).half())  # normalised, so that half precision will do
+        latents.append(z[rolled.window_owner])
+        count += len(rolled.windows)
+    cosine = learn_to_read(learner.style, torch.cat(seen), torch.cat(latents), demos, read.updates, learner.generator, use_bf16(config.train.bf16, env.device))
+    if rank() == 0:
+        folder.save_product(learner)
+        print(f"taught the encoder once more in {time.perf_counter() - start:.0f} s: mean cosine {cosine:.2f} of latents and what it reads of what they do")
 
 
 def preview(config: RunConfig, character: Character, library: MotionLibrary, learner: Learner, reporter: Reporter, out: Path) -> None:
