@@ -33,6 +33,8 @@ class Teacher(Protocol):
     def clip(self) -> Tensor: ...
     @property
     def weight(self) -> Tensor: ...
+    @property
+    def still(self) -> Tensor: ...
 
 
 class RestingEnv(Env, Protocol):
@@ -83,6 +85,7 @@ class CloneConfig:
         return self.rehearse_weight * max(0.0, 1 - samples / self.rehearse_samples) if self.rehearse_weight else 0.0
 
 
+ELSEWHERE = 0.7  # of the moments of clips that stand still are shown from where others of them stand
 LATENT_STEPS = 30  # control steps for which a latent is held on average, while skills show what they know
 STATISTICS = 16384  # moments that the normaliser of observations begins with, beside as many observations of somebody who falls
 
@@ -101,9 +104,15 @@ class Lesson:
 
 
 def lesson(pupil: Pupil, teacher: Teacher, size: int, obs_noise: float) -> Lesson:
-    """``size`` moments, each under a latent of its clip, with Gaussian noise of deviation ``obs_noise`` on what is seen."""
+    """``size`` moments, each under a latent of its clip, with Gaussian noise of deviation ``obs_noise`` on what is seen. What a clip that stands still takes leads there from
+    wherever another stands, for actions are targets of joint angles: most of its moments are seen from there."""
     rows = torch.multinomial(teacher.weight, size, replacement=True, generator=pupil.generator)
-    obs = pupil.obs_normalizer(teacher.obs[rows])
+    seen, stands = rows, teacher.still.nonzero().squeeze(-1)
+    if len(stands):
+        draw = torch.rand(size, generator=pupil.generator, device=rows.device)
+        other = stands[torch.randint(len(stands), (size,), generator=pupil.generator, device=rows.device)]
+        seen = torch.where(teacher.still[rows] & (draw < ELSEWHERE), other, rows)
+    obs = pupil.obs_normalizer(teacher.obs[seen])
     obs = obs + obs_noise * torch.randn(obs.shape, generator=pupil.generator, device=obs.device)
     return Lesson(obs, pupil.latents_for(teacher.clip[rows]), teacher.action[rows])
 

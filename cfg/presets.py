@@ -70,12 +70,23 @@ def locomotion() -> RunConfig:
             num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8), assist=AssistConfig(hold=1.0)
         ),
         train=PretrainConfig(
-            max_samples=17_000_000,
+            max_samples=22_000_000,
             max_minutes=55.0,
             imitation_weight=0.7,
+            imitation_travel=(0.4, 0.15),
             clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=6_000_000),
             latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=1_500_000, lost_below=0.5),
-            ppo=PpoConfig(rollout_steps=8, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4, policy_lr_end=3e-5, value_lr=3e-4, value_hidden=(256, 128)),
+            ppo=PpoConfig(
+                rollout_steps=8,
+                num_epochs=2,
+                minibatch_size=1366,
+                action_std=0.05,
+                policy_lr=1.2e-4,
+                policy_lr_end=3e-5,
+                average_samples=1_000_000,
+                value_lr=3e-4,
+                value_hidden=(256, 128),
+            ),
             style=StyleConfig(
                 updates=2,
                 batch_size=1024,
@@ -97,9 +108,9 @@ def agile() -> RunConfig:
     and turns counts more than before, so that it gets to a run soon. Begins with trained skills: ``pretrain agile --skills ase/pretrained/getup``."""
     base = locomotion()
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
-    ppo = replace(base.train.ppo, minibatch_size=2732, policy_lr=1e-4, policy_lr_end=2e-5, average_samples=1_000_000)
+    ppo = replace(base.train.ppo, minibatch_size=2732, policy_lr=1e-4, policy_lr_end=2e-5)
     style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_ramp_samples=0)
-    train = replace(base.train, max_samples=12_000_000, imitation_travel=(0.4, 0.15), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    train = replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     env = replace(base.env, num_envs=2048, assist=AssistConfig())  # trained skills stand without being held
     return replace(base, preset="agile", dataset="agile", env=env, train=train)
 
@@ -131,6 +142,7 @@ def full() -> RunConfig:
         max_samples=220_000_000,
         max_minutes=0.0,
         imitation_weight=1.0,
+        imitation_travel=(0.1, 0.01),
         imitation_stray_s=0.5,
         clone=clone,
         coach=CoachConfig(rounds=225, updates=600),
@@ -152,6 +164,12 @@ def preset(name: str) -> RunConfig:
     return PRESETS[name]()
 
 
+HANDS = {  # tasks for hands: skills made for them, how long noise lasts, and the discount; boxes are far away and struck once
+    "strike": ("push", 0.8, 0.995),
+    "reach": ("reach", 0.7, 0.99),
+}
+
+
 def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
     """Training of ``task``, sized for two CPU cores; raises ValueError with the choices."""
     if task not in TASKS:
@@ -162,8 +180,9 @@ def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
         return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
     ppo = replace(common, num_epochs=4, minibatch_size=1024, action_std=0.15, policy_lr=3e-4)
     config = TaskRunConfig(task=task, num_envs=512, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
-    if task != "strike":
+    if task not in HANDS:
         return config
-    ppo = replace(ppo, minibatch_size=2048, action_std=0.2, noise_memory=0.8, discount=0.995)  # boxes are far away and struck once
+    skills, noise_memory, discount = HANDS[task]
+    ppo = replace(ppo, minibatch_size=2048, action_std=0.2, noise_memory=noise_memory, discount=discount)
     skill, train = replace(config.skill, hold_steps=3), replace(config.train, max_samples=16_000_000, ppo=ppo)
-    return replace(config, skills="ase/pretrained/push", num_envs=1024, start=StartMix(clip=0.0, default=1.0), skill=skill, train=train)
+    return replace(config, skills=f"ase/pretrained/{skills}", num_envs=1024, start=StartMix(clip=0.0, default=1.0), skill=skill, train=train)

@@ -165,7 +165,7 @@ def be_coached(config: RunConfig, env: HumanoidEnv, learner: Learner, known: Seq
 
 def as_lessons(obs: Tensor, action: Tensor, clip: Tensor, library: MotionLibrary) -> ClipActions:
     """Moments to rehearse, of which clips count by the library's weights."""
-    return ClipActions(obs, action, clip, (library.weights / clip.bincount(minlength=library.num_clips))[clip])
+    return ClipActions(obs, action, clip, (library.weights / clip.bincount(minlength=library.num_clips))[clip], torch.zeros_like(clip, dtype=torch.bool))
 
 
 def load_lessons(out: Path, library: MotionLibrary) -> ClipActions:

@@ -23,17 +23,20 @@ from motions.skeleton import CharacterState, Skeleton
 
 MOMENTS_EACH = 2  # moments in a control step
 REACH_M = 0.03  # a point this far above the floor is trusted with a third of the force of one that touches it
+STILL = 0.05  # deviation of actions below which nobody moves
 FLIGHT = 1e-2  # regularises the floor's forces: where nothing is near the floor there are none
 
 
 @dataclass(frozen=True)
 class ClipActions:
-    """``obs [M, O]``, ``action [M, A]`` in [-1, 1], ``clip [M]`` and ``weight [M]``, how often a moment occurs when clips are drawn by the library's weights."""
+    """``obs [M, O]``, ``action [M, A]`` in [-1, 1], ``clip [M]``, ``weight [M]``, how often a moment occurs when clips are drawn by the library's weights, and
+    ``still [M]``, whether it is of a clip that stands still (`STILL`)."""
 
     obs: Tensor
     action: Tensor
     clip: Tensor
     weight: Tensor
+    still: Tensor
 
 
 def joint_coordinates(state: CharacterState, skeleton: Skeleton) -> Tensor:
@@ -74,7 +77,9 @@ def clip_actions(character: Character, library: MotionLibrary, control_dt: float
     pull = torch.from_numpy(_pull(character, here, codec, (after - before) / (last - first).unsqueeze(-1))).to(times)
     target = joint_coordinates(library.state_at(clip, times + control_dt / 2), skeleton) + pull
     action = (target - character.action_offset.to(target)) / character.action_scale.to(target)
-    return ClipActions(observe(here, skeleton), action.clamp(-1.0, 1.0), clip, (library.weights / counts)[clip])
+    action = action.clamp(-1.0, 1.0)
+    still = torch.stack([action[clip == k].std(0).max() < STILL for k in range(library.num_clips)])
+    return ClipActions(observe(here, skeleton), action, clip, (library.weights / counts)[clip], still[clip])
 
 
 def _pull(character: Character, states: CharacterState, codec: StateCodec, acceleration: Tensor) -> np.ndarray:

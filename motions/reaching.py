@@ -3,6 +3,7 @@ hip and shoulder."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,13 @@ from motions import ik
 from motions.clip import Clip, mirror, other_side
 from motions.skeleton import Skeleton
 
-HAND, ARM, FEET, UPRIGHT = "right_hand", ("right_shoulder", "right_elbow"), ("right_foot", "left_foot"), ("torso", "head")
+HAND, ARM, FEET, UPRIGHT = "right_hand", ("right_shoulder", "right_elbow"), ("right_foot", "left_foot"), ("pelvis", "torso", "head")
+SIDES = {"across": 30.0, "front": -15.0, "side": -60.0, "back": -110.0}  # degrees to the left of straight ahead
+HEIGHTS = {"low": (-0.55, 0.4), "hip": (-0.15, 0.45), "chest": (0.25, 0.6), "head": (0.6, 0.6), "high": (0.95, 0.35)}  # of the hand above the root, and away from above it, m
 PLACES = {  # of the hand, from the root of who stands at ease: forward, left and up, m
-    "reach_front": (0.50, -0.12, 0.25),
-    "reach_high": (0.25, -0.15, 0.95),
-    "reach_side": (0.05, -0.68, 0.35),
-    "reach_across": (0.40, 0.14, 0.25),
-    "reach_low": (0.42, -0.12, -0.55),
+    f"reach_{side}_{height}": (away * math.cos(math.radians(turn)), away * math.sin(math.radians(turn)), up)
+    for side, turn in SIDES.items()
+    for height, (up, away) in HEIGHTS.items()
 }
 PUSH = (0.55, -0.12, 0.45)  # of a hand that pushes
 PUSHES = {"walk_push": "walk_forward", "turn_push": "turn_right0", "run_push": "run"}  # and whose legs

@@ -214,6 +214,9 @@ MUTATIONS = [
     Mutation("ase/skill_search.py", "torch.where(alive, distance, worst)", "torch.where(alive, distance, 0 * worst)", SKILL_SEARCH),
     # Cloning
     Mutation("ase/cloning.py", "max(0.0, 1 - samples / self.rehearse_samples)", "min(1.0, samples / self.rehearse_samples)", CLONING),
+    Mutation("ase/cloning.py", "teacher.still[rows] & (draw", "(draw", CLONING),
+    Mutation("ase/cloning.py", "draw < ELSEWHERE), other, rows)", "draw < ELSEWHERE), rows, other)", CLONING),
+    Mutation("ase/cloning.py", "stands[torch.randint(len(stands)", "0 * stands[torch.randint(len(stands)", CLONING),
     Mutation("ase/cloning.py", "obs = obs + obs_noise", "obs = obs + 0 * obs_noise", CLONING),
     Mutation("ase/cloning.py", "pupil.latents_for(teacher.clip[rows])", "pupil.latents_for(teacher.clip[rows].flip(0))", CLONING),
     Mutation("ase/cloning.py", "(teacher.obs[often], seen[others])", "(teacher.obs[often],)", CLONING),

@@ -195,6 +195,8 @@ MUTATIONS = [
     Mutation("envs/quality.py", "(low + NEAR_LIMIT, high - NEAR_LIMIT)", "(low - NEAR_LIMIT, high + NEAR_LIMIT)", QUALITY),
     Mutation("envs/quality.py", "(effort * rate).clamp_min(0.0)", "(effort * rate).abs()", QUALITY),
     Mutation("envs/quality.py", "self.whole &= ~env.fallen", "self.whole &= env.fallen", QUALITY),
+    Mutation("envs/clip_actions.py", ".std(0).max() < STILL", ".std(0).min() < STILL", CLIP_ACTIONS),
+    Mutation("envs/clip_actions.py", ".std(0).max() < STILL", ".std(0).max() > STILL", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "data.qfrc_inverse[6:size] - whole", "data.qfrc_inverse[6:size] + whole", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "np.exp(-np.maximum(", "np.exp(np.maximum(", CLIP_ACTIONS),
     Mutation("envs/clip_actions.py", "times + control_dt / 2", "times - control_dt / 2", CLIP_ACTIONS),

@@ -176,7 +176,7 @@ def fetch_clips(args: FetchArgs) -> None:
     reaches = {name: reaching(character.model, character.skeleton, stand, name, place) for name, place in PLACES.items()}
     push = reaching(character.model, character.skeleton, stand, "push", PUSH)
     pushes = [with_arms(Clip.load(args.out / f"{legs}.npz"), push, name) for name, legs in PUSHES.items()]
-    for clip in (*reaches.values(), *pushes, with_arm(Clip.load(args.out / "walk_forward.npz"), reaches["reach_front"], "walk_reach")):
+    for clip in (*reaches.values(), *pushes, with_arm(Clip.load(args.out / "walk_forward.npz"), reaches["reach_front_chest"], "walk_reach")):
         for version in (clip, mirror(clip)):
             version.save(args.out / f"{version.name}.npz")
     print(f"wrote {len(PLACES) + len(PUSHES) + 2} computed clips, stand.npz, walk_reach.npz, *_push.npz and reach_*.npz, to {args.out}")

@@ -18,6 +18,7 @@ class Lessons:
     action: Tensor
     clip: Tensor
     weight: Tensor
+    still: Tensor
 
 
 def lessons(env, n=400):
@@ -25,7 +26,7 @@ def lessons(env, n=400):
     obs = 5 + 3 * torch.randn(n, env.obs_dim, generator=torch.Generator().manual_seed(1))
     clip = torch.arange(n) % 3
     side = torch.tensor([1.0, -1.0, 9.0])[clip].unsqueeze(-1)
-    return Lessons(obs, side * 0.1 * (obs[:, :2] - 5), clip, (clip < 2).float() / n)
+    return Lessons(obs, side * 0.1 * (obs[:, :2] - 5), clip, (clip < 2).float() / n, torch.zeros(n, dtype=torch.bool))
 
 
 def taught(seen=None, **settings):
@@ -103,6 +104,24 @@ def test_latents_stand_for_clips_or_are_any():
     assert free.shape == (60, 8)
     assert free.norm(dim=-1).tolist() == pytest.approx([1.0] * 60, abs=1e-5)
     assert make_learner(env, tiny_config(latents={"dim": 0})).latents_for(ids).shape == (60, 0)
+
+
+def test_what_a_standing_clip_takes_is_shown_from_where_others_stand():
+    """Of four clips two stand still; a moment's first feature tells its clip, and so does its action. What the others take is shown from their own moments alone."""
+    env = PointMass(4, seed=0)
+    learner = make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1, -1]))
+    clip = torch.arange(400) % 4
+    obs = torch.stack((clip.float(), torch.zeros(400)), dim=-1)
+    teacher = Lessons(obs, clip.float().unsqueeze(-1), clip, torch.full((400,), 1 / 400), clip < 2)
+    learner.update_obs_statistics(obs)
+    shown = lesson(learner, teacher, 4000, 0.0)
+    told, seen = learner.anchors.cell(shown.z), (learner.obs_normalizer(obs)[:4, 0] - shown.obs[:, :1]).abs().argmin(1)
+    assert torch.equal(told, shown.action[:, 0].long()), "the action is that of the clip asked for"
+    assert torch.equal(seen[told >= 2], told[told >= 2])
+    assert set(seen[told < 2].tolist()) == {0, 1}
+    assert (seen != told)[told < 2].float().mean().item() == pytest.approx(0.35, abs=0.04)
+    teacher.still[:] = False
+    assert torch.equal((learner.obs_normalizer(obs)[:4, 0] - lesson(learner, teacher, 50, 0.0).obs[:, :1]).abs().argmin(1).sort().values.unique(), torch.arange(4))
 
 
 def test_the_clips_are_rehearsed_less_and_less():

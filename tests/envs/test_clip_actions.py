@@ -11,7 +11,7 @@ import torch
 from envs.clip_actions import clip_actions, floor_forces
 from envs.state import StateCodec
 from motions.library import MotionLibrary
-from motions.synthetic import constant_spin
+from motions.synthetic import constant_spin, standing
 from tests.envs.helpers import gait_clip, make_env
 
 DT = 1 / 30
@@ -33,6 +33,13 @@ def test_moments_are_half_a_control_step_apart_and_as_frequent_as_their_clip(cha
     assert found.action.shape == (182, 28)
     env.start_on_clip(torch.arange(3), torch.tensor([0, 0, 1]), torch.tensor([0.0, 10.5, 20.0]) * DT)
     torch.testing.assert_close(env.obs, found.obs[[0, 21, 121 + 40]], atol=1e-4, rtol=1e-4)
+
+
+def test_it_is_told_which_clips_stand_still(character):
+    skeleton = character.skeleton
+    library = MotionLibrary([gait_clip(skeleton, "a"), standing(skeleton, 0.421546, 0.409870, 0.89), gait_clip(skeleton, "b", seed=1)], skeleton)
+    found = clip_actions(character, library, DT)
+    assert torch.equal(found.still, found.clip == 1)
 
 
 def test_torques_in_the_air_give_the_accelerations_of_the_clip(character):
