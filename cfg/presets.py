@@ -166,7 +166,7 @@ def preset(name: str) -> RunConfig:
 
 HANDS = {  # tasks for hands: skills made for them, how long noise lasts, and the discount; boxes are far away and struck once
     "strike": ("push", 0.8, 0.995),
-    "reach": ("reach", 0.7, 0.99),
+    "reach": ("reaching", 0.7, 0.99),
 }
 
 

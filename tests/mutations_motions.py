@@ -144,6 +144,8 @@ MUTATIONS = [
     Mutation("motions/synthetic.py", "lean * x - hip * y + 0 * t", "-lean * x - hip * y + 0 * t", SYNTHETIC),
     Mutation("motions/synthetic.py", "= KNEE_RAD * y + 0 * t", "= -KNEE_RAD * y + 0 * t", SYNTHETIC),
     Mutation("motions/reaching.py", "stand.root_pos[0] + np.array(place)", "stand.root_pos[0] - np.array(place)", REACHING),
+    Mutation("motions/reaching.py", '("pelvis", "torso", "head")', '("torso", "head")', REACHING),
+    Mutation("motions/reaching.py", "away * math.sin(", "-away * math.sin(", REACHING),
     Mutation("motions/reaching.py", "pose.joint_quat[0, joints]", "clip.joint_quat[0, joints]", REACHING),
     Mutation("motions/reaching.py", "ARM), mirror(pose)", "ARM), pose", REACHING),
     Mutation("motions/reaching.py", "tuple(other_side(joint) for joint in ARM)", "ARM", REACHING),

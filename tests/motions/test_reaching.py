@@ -45,6 +45,14 @@ def test_the_hand_is_there_and_the_feet_and_the_weight_stay(name, character, ske
     assert upright > 0.9
 
 
+def test_places_are_where_their_names_say():
+    assert len(PLACES) == 20
+    across, front, side, back = (PLACES[f"reach_{where}_chest"] for where in ("across", "front", "side", "back"))
+    assert across[1] > 0.1 > 0 > front[1] > side[1], "to the left, and to the right"
+    assert front[0] > 0.5 > side[0] > 0 > back[0]
+    assert [PLACES[f"reach_front_{height}"][2] for height in ("low", "hip", "chest", "head", "high")] == sorted(place[2] for name, place in PLACES.items() if "front" in name)
+
+
 def test_a_place_beyond_the_arm_is_refused(character, skeleton, stand):
     with pytest.raises(ValueError, match=r"clip far: place \(2.0, 0.0, 0.0\): out of reach, the hand stays 0.\d\d m away; expected at most 0.05 m"):
         reaching(character.model, skeleton, stand, "far", (2.0, 0.0, 0.0))
