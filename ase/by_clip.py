@@ -39,8 +39,8 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
     """Starts ``N / C`` characters on each clip, each with a latent of that clip's cell, held for ``seconds``.
 
     Returns:
-        For each clip, means over its characters: ``fall_rate``; ``speed_m_s`` and ``turn_rad_s`` while on their feet, after the first second; ``clip_speed_m_s``, the clip's own;
-        ``style_reward`` (unweighted) after the first second, 0 once fallen.
+        For each clip, means over its characters: ``fall_rate``; ``speed_m_s`` and ``turn_rad_s`` while on their feet, after the first second, 0 where nobody is;
+        ``clip_speed_m_s``, the clip's own; ``style_reward`` (unweighted) after the first second, 0 once fallen.
     """
     assert learner.anchors is not None, "only clips with cells have latents of their own"
     generator = torch.Generator(env.device).manual_seed(seed)
@@ -64,8 +64,8 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
         standing = mine & on_feet.any(0)
         found[name] = {
             "fall_rate": round(float((~alive[mine]).float().mean()), 4),
-            "speed_m_s": round(float(speed[standing].mean()), 4),
-            "turn_rad_s": round(float(turn[standing].mean()), 4),
+            "speed_m_s": round(float(speed[standing].mean()), 4) if standing.any() else 0.0,
+            "turn_rad_s": round(float(turn[standing].mean()), 4) if standing.any() else 0.0,
             "clip_speed_m_s": round(clips.mean_speed(k), 4),
             "style_reward": round(float(style[mine].mean()), 4),
         }

@@ -23,12 +23,12 @@ class Clips:
 
 
 class Walkers:
-    """Characters that go at twice the speed of the clip they started on and turn right at 0.5 rad/s on the second; every fourth falls after ``fall_s``."""
+    """Characters that go at twice the speed of the clip they started on and turn right at 0.5 rad/s on the second; every ``each``-th falls after ``fall_s``."""
 
     obs_dim, action_dim, device, rest_action, num_diverged = 3, 2, CPU, torch.zeros(2), 0
 
-    def __init__(self, n, fall_s):
-        self.num_envs, self.window, self.fall_s = n, (2, 3), fall_s
+    def __init__(self, n, fall_s, each):
+        self.num_envs, self.window, self.fall_s, self.each = n, (2, 3), fall_s, each
         self.history, self.start_clip, self.t = torch.zeros(n, 2, 3), torch.full((n,), -1), 0
 
     def reset(self, env_ids=None):
@@ -45,7 +45,7 @@ class Walkers:
 
     def step(self, action):
         self.t += 1
-        fell = (torch.arange(self.num_envs) % 4 == 3) & (self.t == round(self.fall_s / DT))
+        fell = (torch.arange(self.num_envs) % self.each == self.each - 1) & (self.t == round(self.fall_s / DT))
         return ToyStep(torch.zeros(self.num_envs, 3), torch.zeros(self.num_envs), fell, torch.zeros_like(fell), self.history)
 
     def planar_pose(self):
@@ -53,8 +53,8 @@ class Walkers:
         return torch.stack((speed * self.t * DT, torch.zeros(self.num_envs), -0.5 * self.start_clip * self.t * DT), dim=-1)
 
 
-def played(fall_s):
-    env = Walkers(8, fall_s)
+def played(fall_s, each=4):
+    env = Walkers(8, fall_s, each)
     clips = {"mirrored_clips": torch.tensor([-1, -1]), "floor_clips": torch.tensor([False, True])}
     learner = make_learner(env, tiny_config(latents={"dim": 4, "clip_share": 0.5}), **clips)
     seen = []
@@ -77,3 +77,9 @@ def test_speeds_turns_falls_and_style_are_those_of_each_clip():
 def test_those_that_fall_before_anything_counts_are_left_out_of_speeds():
     found = played(fall_s=0.5)
     assert (found["fast"]["fall_rate"], found["fast"]["speed_m_s"]) == (0.5, 6.0)
+
+
+def test_a_clip_under_which_all_fall_at_once_has_no_speed():
+    found = played(fall_s=0.5, each=2)
+    assert found["fast"] == {"fall_rate": 1.0, "speed_m_s": 0.0, "turn_rad_s": 0.0, "clip_speed_m_s": 3.0, "style_reward": 0.0}
+    assert found["slow"]["speed_m_s"] == 2.0
