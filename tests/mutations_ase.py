@@ -248,6 +248,8 @@ MUTATIONS = [
     Mutation("ase/reading.py", "latents[rows]).mean()", "latents[rows - 1]).mean()", READING),
     Mutation("ase/reading.py", "cosine -= error", "cosine += error", READING),
     Mutation("ase/reading.py", "self.updates < 1", "self.updates < 0", READING),
+    Mutation("cfg/commands/pretrain.py", "read.seconds < least", "read.seconds > least", "tests/test_resume.py"),
+    Mutation("cfg/commands/pretrain.py", "agree(count > 0, env.device)", "agree(True, env.device)", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "    learner.settle()", "    pass", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "env = make_env(unaided(config), character", "env = make_env(config, character", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "z[rolled.window_owner]", "z[rolled.window_owner - 1]", "tests/test_resume.py"),

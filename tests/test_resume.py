@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,24 @@ def test_the_encoder_is_taught_once_more_on_what_is_saved(tmp_path: Path, clips_
     for args_ in (["--train.read.windows", "0"], ["--train.latents.dim", "0"]):
         assert run.main([*args, str(tmp_path / args_[0][8:12]), *args_]) == 0
         assert "taught the encoder" not in capsys.readouterr().out
+
+
+def test_rollouts_too_short_to_be_read_are_refused_before_a_training_begins(tmp_path: Path, clips_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "run"), "--train.read.seconds", "0.1"]
+    assert error_line(capsys, *args).startswith("error: read: seconds: got 0.1; expected at least 0.3, so that there are windows to read")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_with_nothing_to_read_stays_as_it_is(tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fallen(env: HumanoidEnv, learner: Learner, z: torch.Tensor, steps: int, history: int) -> Rollouts:
+        rolled = roll_out(env, learner, z, steps, history)
+        return replace(rolled, windows=rolled.windows[:0], window_owner=rolled.window_owner[:0])
+
+    monkeypatch.setattr("cfg.commands.pretrain.roll_out", fallen)
+    assert run.main(["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path), "--train.max-samples", "128"]) == 0
+    assert "taught the encoder" not in capsys.readouterr().out
+    skills, saved = load_file(tmp_path / "skills.safetensors"), load_file(tmp_path / "checkpoint.safetensors")
+    assert all(torch.equal(skills[key], saved[f"shared/modules/{key}"]) for key in skills if key.startswith("style/encoder."))
 
 
 def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> None:

@@ -14,8 +14,8 @@ import tyro
 
 from ase.actor_critic import use_bf16
 from ase.cloning import clone, falls
-from ase.distributed import own_seed, process_group, rank
-from ase.evaluate import roll_out
+from ase.distributed import agree, own_seed, process_group, rank
+from ase.evaluate import WINDOW_EVERY, roll_out
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.reading import learn_to_read
@@ -76,6 +76,9 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     if tracks is not None and not config.train.coach.rounds and not config.train.imitation_weight:
         raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.coach.rounds or --train.imitation-weight; expected one of them")
+    read, least = config.train.read, (config.env.history + WINDOW_EVERY) * config.env.control_dt
+    if config.train.latents.dim and read.windows and read.seconds < least:
+        raise ValueError(f"read: seconds: got {read.seconds:g}; expected at least {least:.2g}, so that there are windows to read")
     character, library = load_world(config)
     env = make_env(config, character, library, own_seed(config.seed))
     demos = DemoWindows(library, env.layout, config.env.control_dt, config.env.history)
@@ -116,7 +119,7 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
                 preview(config, character, library, learner, reporter, out)
 
     ended = run_training(lambda told: pretrain(env, demos, learner, obs, told, teacher), learner, env, folder, config.train, reporter, f"pretrain {config.preset}", show)
-    if ended and config.train.latents.dim and config.train.read.windows:
+    if ended and config.train.latents.dim and read.windows:
         finish_reading(config, character, library, learner, demos, folder)
 
 
@@ -132,6 +135,10 @@ def finish_reading(config: RunConfig, character: Character, library: MotionLibra
         seen.append(learner.style.see(rolled.windows).half())  # normalised, so that half precision will do
         latents.append(z[rolled.window_owner])
         count += len(rolled.windows)
+        if not len(rolled.windows):
+            break  # nobody stays on their feet
+    if not agree(count > 0, env.device):  # all ranks learn, or none
+        return
     cosine = learn_to_read(learner.style, torch.cat(seen), torch.cat(latents), demos, read.updates, learner.generator, use_bf16(config.train.bf16, env.device))
     if rank() == 0:
         folder.save_product(learner)
