@@ -17,16 +17,21 @@ from torch import Tensor, nn
 from ase.latents import sample_latents
 
 SIDE = 0.6  # first component of the anchor of a clip that has a mirror image; its image has the opposite
-CANDIDATES = 64  # for each clip, when sampling a cell
+CANDIDATES = 64  # for each clip, when sampling a cell or looking for a direction
+TAKEN = 0.9  # cosine from which a direction is no other
 
 
 def spread(known: Tensor, count: int) -> Tensor:
     """``count`` more directions ``[count, D]`` beside the ``known [B, D]``, the same each time: at right angles to all of those and to each other, then the opposite of these, then
-    of those, as far as they go; others at random."""
+    of those, as far as they go and are not known themselves; then whichever of many random ones is furthest from all there are."""
     size, generator = known.shape[1], torch.Generator().manual_seed(0)
     axes = torch.linalg.qr(torch.cat((known, torch.randn(size, size, generator=generator)))[:size].t())[0].t()[len(known) :]
-    others = F.normalize(torch.randn(count, size, generator=generator), dim=-1)
-    return torch.cat((axes, -axes, -known, others))[:count]
+    alone = (known @ known.t()).amin(-1) > -TAKEN if len(known) else torch.zeros(0, dtype=torch.bool)
+    found = torch.cat((known, axes, -axes, -known[alone]))[: len(known) + count]
+    pool = F.normalize(torch.randn(CANDIDATES * count, size, generator=generator), dim=-1)
+    while len(found) < len(known) + count:
+        found = torch.cat((found, pool[(pool @ found.t()).amax(-1).argmin()].unsqueeze(0)))
+    return found[len(known) :]
 
 
 class Anchors(nn.Module):

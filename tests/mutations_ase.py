@@ -146,7 +146,9 @@ MUTATIONS = [
     Mutation("ase/style.py", "config.anchor_weight * anchored", "-config.anchor_weight * anchored", STYLE),
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
     # Practice, pace, smoothing, clips by their latents
-    Mutation("ase/anchors.py", "torch.cat((axes, -axes, -known, others))", "torch.cat((axes, axes, -known, others))", ANCHORS),
+    Mutation("ase/anchors.py", "torch.cat((known, axes, -axes, -known[alone]))", "torch.cat((known, axes, axes, -known[alone]))", ANCHORS),
+    Mutation("ase/anchors.py", ".amin(-1) > -TAKEN", ".amin(-1) > -2", ANCHORS),
+    Mutation("ase/anchors.py", ".amax(-1).argmin()", ".amax(-1).argmax()", ANCHORS),
     Mutation("ase/anchors.py", ".t())[0].t()[len(known) :]", ".t())[0].t()[:]", FIRST),
     Mutation("ase/anchors.py", "spread(known, count - len(old))", "spread(known[:0], count - len(old))", FIRST),
     Mutation("ase/actor_critic.py", "(1 - memory**2) ** 0.5 * fresh", "(1 - memory) * fresh", TASK_TRAIN),

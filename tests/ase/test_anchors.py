@@ -64,6 +64,14 @@ def test_directions_are_at_right_angles_then_opposite_then_any():
     assert torch.equal(new, spread(known, 8)), "the same each time"
 
 
+def test_directions_are_told_apart_however_many_there_are_and_however_often_some_are_added():
+    known = torch.zeros(0, 15)
+    for count in (10, 21, 20):
+        known = torch.cat((known, spread(known, count)))
+        closest = (known @ known.t() - 2 * torch.eye(len(known))).max()
+        assert closest < 0.6, f"{len(known)} directions, two of which have a cosine of {closest:.2f}"
+
+
 def test_with_more_clips_than_dimensions_every_clip_still_has_a_cell():
     anchors = Anchors(torch.full((30,), -1), 6)
     ids = torch.arange(30)
