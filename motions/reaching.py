@@ -14,7 +14,18 @@ from motions.skeleton import Skeleton
 
 HAND, ARM, FEET, UPRIGHT = "right_hand", ("right_shoulder", "right_elbow"), ("right_foot", "left_foot"), ("pelvis", "torso", "head")
 SIDES = {"across": 30.0, "front": -15.0, "side": -60.0, "back": -110.0}  # degrees to the left of straight ahead
-HEIGHTS = {"low": (-0.55, 0.4), "hip": (-0.15, 0.45), "chest": (0.25, 0.6), "head": (0.6, 0.6), "high": (0.95, 0.35)}  # of the hand above the root, and away from above it, m
+HEIGHTS = {  # of the hand above the root, and away from above it, m
+    "low": (-0.55, 0.4),
+    "hip": (-0.15, 0.45),
+    "chest": (0.25, 0.6),
+    "head": (0.6, 0.6),
+    "high": (0.95, 0.35),
+    "low_far": (-0.5, 0.7),
+    "hip_far": (-0.15, 0.7),
+    "chest_far": (0.25, 0.75),
+    "head_far": (0.6, 0.75),
+    "high_far": (0.8, 0.65),
+}
 PLACES = {  # of the hand, from the root of who stands at ease: forward, left and up, m
     f"reach_{side}_{height}": (away * math.cos(math.radians(turn)), away * math.sin(math.radians(turn)), up)
     for side, turn in SIDES.items()
