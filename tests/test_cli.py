@@ -138,7 +138,7 @@ def test_fetch_adds_computed_clips(clips_dir: Path, tmp_path: Path, monkeypatch:
     assert run.main(["motions", "fetch", "--out", str(tmp_path / "clips")]) == 0
     assert run.main(["motions", "check", "--clips-dir", str(tmp_path / "clips")]) == 0
     said = capsys.readouterr().out
-    assert "wrote 25 computed clips" in said
+    assert "wrote 45 computed clips" in said
     for name in ("stand", *(f"{reach}{side}" for reach in PLACES for side in ("", "_mirror"))):
         assert f"{name}: good (" in said
     assert {path.stem for path in (tmp_path / "clips").glob("*.npz")} >= {"walk_reach", "walk_reach_mirror", "walk_push", "turn_push", "run_push", "run_push_mirror"}
