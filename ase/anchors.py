@@ -26,7 +26,7 @@ def spread(known: Tensor, count: int) -> Tensor:
     of those, as far as they go and are not known themselves; then whichever of many random ones is furthest from all there are."""
     size, generator = known.shape[1], torch.Generator().manual_seed(0)
     axes = torch.linalg.qr(torch.cat((known, torch.randn(size, size, generator=generator)))[:size].t())[0].t()[len(known) :]
-    alone = (known @ known.t()).amin(-1) > -TAKEN if len(known) else torch.zeros(0, dtype=torch.bool)
+    alone = (known @ known.t() > -TAKEN).all(-1)
     found = torch.cat((known, axes, -axes, -known[alone]))[: len(known) + count]
     pool = F.normalize(torch.randn(CANDIDATES * count, size, generator=generator), dim=-1)
     while len(found) < len(known) + count:

@@ -147,7 +147,7 @@ MUTATIONS = [
     Mutation("ase/style.py", "samples >= self.skill_ramp_samples", "samples <= self.skill_ramp_samples", STYLE),
     # Practice, pace, smoothing, clips by their latents
     Mutation("ase/anchors.py", "torch.cat((known, axes, -axes, -known[alone]))", "torch.cat((known, axes, axes, -known[alone]))", ANCHORS),
-    Mutation("ase/anchors.py", ".amin(-1) > -TAKEN", ".amin(-1) > -2", ANCHORS),
+    Mutation("ase/anchors.py", "known.t() > -TAKEN", "known.t() > -2", ANCHORS),
     Mutation("ase/anchors.py", ".amax(-1).argmin()", ".amax(-1).argmax()", ANCHORS),
     Mutation("ase/anchors.py", ".t())[0].t()[len(known) :]", ".t())[0].t()[:]", FIRST),
     Mutation("ase/anchors.py", "spread(known, count - len(old))", "spread(known[:0], count - len(old))", FIRST),

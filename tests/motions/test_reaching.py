@@ -24,11 +24,12 @@ def states(clip, skeleton):
 
 @pytest.mark.parametrize("name", PLACES)
 def test_the_hand_is_there_and_the_feet_and_the_weight_stay(name, character, skeleton, stand):
+    far = name.endswith("far")  # it bows and turns a little
     clip = reaching(character.model, skeleton, stand, name, PLACES[name])
     assert (clip.name, clip.loop, clip.num_frames) == (name, "wrap", stand.num_frames)
     now, before = states(clip, skeleton), states(stand, skeleton)
     place = torch.from_numpy(stand.root_pos[0] + np.array(PLACES[name])).float()
-    assert (now.body_pos_w[:, skeleton.body_names.index(HAND)] - place).norm(dim=-1).max() < (FAR_M if name.endswith("far") else 0.04)
+    assert (now.body_pos_w[:, skeleton.body_names.index(HAND)] - place).norm(dim=-1).max() < (FAR_M if far else 0.04)
     for foot in FEET:
         k = skeleton.body_names.index(foot)
         assert (now.body_pos_w[:, k] - before.body_pos_w[:, k]).abs().max() < 0.015, "it slides or floats"
@@ -39,9 +40,9 @@ def test_the_hand_is_there_and_the_feet_and_the_weight_stay(name, character, ske
     poses = ik.pack(character.model, skeleton, clip.root_pos, clip.root_quat, clip.joint_quat)
     assert ik.limits_of(character.model).room(poses).min() > -1e-6
     elbow = skeleton.joint_names.index("left_elbow")
-    assert np.abs(clip.joint_quat[:, elbow] - stand.joint_quat[:, elbow]).max() < 0.16, "the other arm is a counterweight, and no more"
+    assert np.abs(clip.joint_quat[:, elbow] - stand.joint_quat[:, elbow]).max() < (0.16 if far else 0.15), "the other arm is a counterweight, and no more"
     ahead = now.body_mat_w[:, 0, :2, 0]
-    assert (ahead[:, 0] / ahead.norm(dim=-1)).min() > 0.95, "the pelvis turns"
+    assert (ahead[:, 0] / (ahead.norm(dim=-1) if far else 1.0)).min() > 0.95, "the pelvis turns"
     upright = now.body_mat_w[:, skeleton.body_names.index("head"), 2, 2].min()
     assert upright > 0.9
 
