@@ -115,6 +115,16 @@ def agile() -> RunConfig:
     return replace(base, preset="agile", dataset="agile", env=env, train=train)
 
 
+def swift() -> RunConfig:
+    """What `agile` knows, and turning on the spot, practised above all at changes: to a run, to a stop and about within a second, for going to places. Latents are held briefly,
+    doing what their clips do counts more than looking like them, and each step towards it counts, however far away. Begins with trained skills:
+    ``pretrain swift --skills ase/pretrained/push``."""
+    base = agile()
+    latents, style = replace(base.train.latents, max_hold_s=2.0), replace(base.train.style, style_weight=0.4)
+    train = replace(base.train, max_samples=20_000_000, imitation_weight=1.0, imitation_travel=(0.4, 0.3), imitation_wide=0.5, latents=latents, style=style)
+    return replace(base, preset="swift", dataset="swift", train=train)
+
+
 def getup() -> RunConfig:
     """What `agile` knows, and getting up: a third of the episodes start fallen, under latents that fit how the character lies, and with help that is taken away as they succeed;
     many falls go on from where it lies. Begins with trained skills: ``pretrain getup --skills ase/pretrained/agile``."""
@@ -154,7 +164,7 @@ def full() -> RunConfig:
     return replace(base, preset="full", dataset="full", env=env, train=train)
 
 
-PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "getup": getup, "full": full}
+PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "swift": swift, "getup": getup, "full": full}
 
 
 def preset(name: str) -> RunConfig:
@@ -164,7 +174,8 @@ def preset(name: str) -> RunConfig:
     return PRESETS[name]()
 
 
-HANDS = {  # tasks for hands: skills made for them, how long noise lasts, and the discount; boxes are far away and struck once
+SKILLED = {  # tasks with skills made for them: these, how long noise lasts, and the discount; places and boxes are far away, and boxes struck once
+    "location": ("swift", 0.8, 0.995),
     "strike": ("push", 0.8, 0.995),
     "reach": ("reaching", 0.7, 0.99),
 }
@@ -180,9 +191,9 @@ def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
         return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
     ppo = replace(common, num_epochs=4, minibatch_size=1024, action_std=0.15, policy_lr=3e-4)
     config = TaskRunConfig(task=task, num_envs=512, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
-    if task not in HANDS:
+    if task not in SKILLED:
         return config
-    skills, noise_memory, discount = HANDS[task]
+    skills, noise_memory, discount = SKILLED[task]
     ppo = replace(ppo, minibatch_size=2048, action_std=0.2, noise_memory=noise_memory, discount=discount)
     skill, train = replace(config.skill, hold_steps=3), replace(config.train, max_samples=16_000_000, ppo=ppo)
     return replace(config, skills=f"ase/pretrained/{skills}", num_envs=1024, start=StartMix(clip=0.0, default=1.0), skill=skill, train=train)

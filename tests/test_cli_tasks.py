@@ -96,17 +96,18 @@ def test_what_is_shipped_for_a_task_acts_on_the_skills_that_its_preset_trains_on
     assert json.loads((SHIPPED / task / "evaluation.json").read_text())["normalized_return"]["mean"] > 0.4
 
 
-@pytest.mark.parametrize("task", ["strike", "reach"])
-def test_tasks_for_hands_begin_at_rest_and_try_what_lasts(task: str) -> None:
-    config, other = task_preset(task), task_preset("location")
+@pytest.mark.parametrize("task", ["location", "strike", "reach"])
+def test_tasks_with_skills_of_their_own_begin_at_rest_and_try_what_lasts(task: str) -> None:
+    config, other = task_preset(task), task_preset("heading")
     assert (config.start.clip, config.start.default) == (0.0, 1.0)
     assert config.train.ppo.noise_memory > other.train.ppo.noise_memory
     assert config.skills != other.skills
     assert task_preset(task, from_scratch=True).start == other.start
 
 
-def test_strike_looks_far_ahead() -> None:
-    assert task_preset("strike").train.ppo.discount > task_preset("reach").train.ppo.discount == task_preset("location").train.ppo.discount
+@pytest.mark.parametrize("task", ["location", "strike"])
+def test_what_is_far_away_is_looked_far_ahead_for(task: str) -> None:
+    assert task_preset(task).train.ppo.discount > task_preset("reach").train.ppo.discount == task_preset("heading").train.ppo.discount
 
 
 def test_from_scratch_learns_joint_targets(tmp_path: Path, trained: Path) -> None:

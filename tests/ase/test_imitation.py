@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase.anchors import Anchors
-from ase.imitation import FAR, ON_THE_WAY, PACES, Imitation
+from ase.imitation import FAR, ON_THE_WAY, PACES, WIDE, Imitation
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.windows import FrameLog
@@ -61,6 +61,16 @@ def test_whoever_keeps_pace_has_the_whole_reward_and_who_stands_still_ever_less(
     found = imitation(anchors).rewards(z, log(torch.tensor([1.0, 3.0]), motion))
     assert found[:, 0].tolist() == pytest.approx([1.0] * 4)
     assert found[:, 1].tolist() == pytest.approx([still(2 * n) for n in range(1, 5)])
+
+
+def test_who_is_far_from_the_clip_has_more_of_the_wide_part(anchors):
+    """The clock runs as before: who is far begins anew by the narrow part."""
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25)
+    learner = Learner(config, 3, torch.zeros(2), (2, 2), 1, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
+    learner.imitate(lines(), torch.tensor([2.0, 3.0]))
+    spot = torch.zeros(1)
+    found = learner.imitation.rewards(latents(learner.anchors, [1], 9), log(spot, spot.expand(9, 1)))[:, 0]
+    assert found.tolist() == pytest.approx([0.75 * still(2 * n) + 0.25 * still(2 * n) ** (1 / WIDE) for n in range(1, 10)], rel=1e-4)
 
 
 def test_a_little_slower_or_faster_than_the_clip_will_do(anchors):
@@ -206,6 +216,11 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
     pretrain(env, Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0))), learner, env.reset(), lambda told: False)
     assert seen[0].nonzero().tolist() == [[len(seen[0]) - 1, 1]]
     assert env.failed[0][1] == [1]
+
+
+def test_a_share_that_is_none_is_named():
+    with pytest.raises(ValueError, match=r"imitation_wide: got 1.5; expected 0 to 1"):
+        tiny_config(imitation_wide=1.5)
 
 
 def test_a_time_that_would_never_be_reached_is_named():
