@@ -18,7 +18,8 @@ from cfg.schema import RunConfig, TaskRunConfig
 from envs.assist import AssistConfig
 from envs.humanoid import EnvConfig
 from envs.resets import StartMix
-from envs.tasks import TASKS
+from envs.tasks import TASKS, TaskSettings
+from envs.tasks.location import LocationConfig
 
 
 def tiny() -> RunConfig:
@@ -190,10 +191,11 @@ def task_preset(task: str, from_scratch: bool = False) -> TaskRunConfig:
         ppo = replace(common, num_epochs=2, minibatch_size=1366, action_std=0.05, policy_lr=1.2e-4)
         return TaskRunConfig(task=task, from_scratch=True, train=TaskTrainConfig(max_samples=60_000_000, max_minutes=120.0, ppo=ppo))
     ppo = replace(common, num_epochs=4, minibatch_size=1024, action_std=0.15, policy_lr=3e-4)
-    config = TaskRunConfig(task=task, num_envs=512, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
+    first = TaskSettings(location=LocationConfig(first_samples=5_500_000))
+    config = TaskRunConfig(task=task, num_envs=512, tasks=first, train=TaskTrainConfig(max_samples=8_000_000, max_minutes=30.0, ppo=ppo))
     if task not in SKILLED:
         return config
     skills, noise_memory, discount = SKILLED[task]
-    ppo = replace(ppo, minibatch_size=2048, action_std=0.2, noise_memory=noise_memory, discount=discount)
-    skill, train = replace(config.skill, hold_steps=3), replace(config.train, max_samples=16_000_000, ppo=ppo)
+    ppo = replace(ppo, minibatch_size=2048, action_std=0.2, noise_memory=noise_memory, discount=discount, average_samples=500_000)
+    skill, train = replace(config.skill, hold_steps=3), replace(config.train, max_samples=24_000_000, ppo=ppo)
     return replace(config, skills=f"ase/pretrained/{skills}", num_envs=1024, start=StartMix(clip=0.0, default=1.0), skill=skill, train=train)

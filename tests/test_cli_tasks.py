@@ -13,6 +13,7 @@ import run
 from ase import checkpoint
 from cfg.load import to_dict
 from cfg.presets import preset, task_preset
+from envs.tasks.location import Location
 from tests.commands import error_line
 
 SHIPPED = Path(run.__file__).parent / "ase" / "pretrained"
@@ -108,6 +109,25 @@ def test_tasks_with_skills_of_their_own_begin_at_rest_and_try_what_lasts(task: s
 @pytest.mark.parametrize("task", ["location", "strike"])
 def test_what_is_far_away_is_looked_far_ahead_for(task: str) -> None:
     assert task_preset(task).train.ppo.discount > task_preset("reach").train.ppo.discount == task_preset("heading").train.ppo.discount
+
+
+def test_a_task_is_told_how_long_it_has_been_trained_and_not_where_it_is_measured(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(Location, "trained_for", lambda self, samples: told.append(samples))
+    out = tmp_path / "location"
+    command = ["train-task", "location", "--out", str(out), "--skills", str(trained), *SMALL, "--train.max-samples"]
+    assert run.main([*command, "320"]) == 0
+    assert told[0] == 0
+    assert told[1:] == sorted(set(told[1:]))
+    assert told[-1] == checkpoint.load(out / "controller.safetensors", "controller")[1]["samples"]
+    last = told[-1]
+    told.clear()
+    assert run.main([*command, "640", "--resume"]) == 0
+    assert told[0] == last
+    told.clear()
+    assert run.main(["evaluate", str(out), "--episodes", "4", "--seeds", "1"]) == 0
+    assert not told
+    assert task_preset("location").tasks.location.first_samples > 0 == task_preset("location", from_scratch=True).tasks.location.first_samples
 
 
 def test_from_scratch_learns_joint_targets(tmp_path: Path, trained: Path) -> None:

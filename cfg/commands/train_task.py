@@ -61,6 +61,7 @@ def train(config: TaskRunConfig, out: Path, resume: bool) -> None:
     learner = world.make_learner(env)
     folder = RunFolder(out, to_dict(config), CONTROLLER)
     obs = begin(env, learner, folder, resume)
+    env.tasks.task.trained_for(learner.samples)
     with writing(out):
         if rank() == 0 and not resume:
             save_yaml(config, out / CONFIG)
@@ -68,6 +69,10 @@ def train(config: TaskRunConfig, out: Path, resume: bool) -> None:
     reporter = Reporter(out, config.train.max_samples, config.train.max_minutes, silent=rank() > 0, shown=TASK_SHOWN)
 
     def loop(told: OnIteration) -> None:
-        task_train(env, learner, config.train, world.steps_each, obs, lambda metrics: told(metrics | {"reward/task": env.tasks.take_mean_reward()}))
+        def after(metrics: dict[str, float]) -> bool:
+            env.tasks.task.trained_for(learner.samples)
+            return told(metrics | {"reward/task": env.tasks.take_mean_reward()})
+
+        task_train(env, learner, config.train, world.steps_each, obs, after)
 
     run_training(loop, learner, env, folder, config.train, reporter, f"train-task {_named(config)}")

@@ -5,6 +5,7 @@ Shapes: ``N`` environments, ``n`` some of them, ``G`` task observation.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -44,7 +45,12 @@ class Task(ABC):
         self.num_envs, self.generator, self.device = num_envs, generator, generator.device
         self._low, self._high = max(1, round(config.min_hold_s / control_dt)), max(1, round(config.max_hold_s / control_dt))
         self.steps_left = torch.zeros(num_envs, dtype=torch.long, device=self.device)
+        self.samples: float = math.inf
         self.frozen = False  # targets stay as they are set, whatever the time: for steering by hand
+
+    def trained_for(self, samples: int) -> None:
+        """Training has come to so many control steps, for tasks that begin with something easier; who only acts never says so."""
+        self.samples = samples
 
     def enter(self, physics: Physics) -> None:
         """Makes the simulations known, for tasks that have things in them; called once, before anything else."""

@@ -19,10 +19,15 @@ class LocationConfig(TaskConfig):
     """Attributes:
     reach_m: targets are uniform in a square of this half width around the character.
     speed_m_s: on the way to it; faster is as good.
+    first_samples, first_reach_m, first_speed_m_s: both are these for so many control steps of training: who is asked for a walk first never learns that running pays, nor to stop
+        at places that it does not get to.
     """
 
     reach_m: float = 10.0
     speed_m_s: float = 1.0
+    first_samples: int = 0
+    first_reach_m: float = 6.0
+    first_speed_m_s: float = 3.4
 
 
 def approach(velocity: Tensor, toward: Tensor, speed_m_s: float) -> Tensor:
@@ -59,21 +64,28 @@ class Location(Task):
     mirror_signs = (1.0, -1.0)
 
     def __init__(self, config: LocationConfig, num_envs: int, control_dt: float, generator: torch.Generator):
-        if config.reach_m <= 0 or config.speed_m_s <= 0:
-            raise ValueError(f"task location: got reach_m {config.reach_m:g}, speed_m_s {config.speed_m_s:g}; expected more than 0")
+        for name in ("reach_m", "speed_m_s", "first_reach_m", "first_speed_m_s"):
+            if getattr(config, name) <= 0:
+                raise ValueError(f"task location: {name}: got {getattr(config, name):g}; expected more than 0")
         super().__init__(config, num_envs, control_dt, generator)
         self.config = config
         self.target = torch.zeros(num_envs, 2, device=self.device)
 
+    @property
+    def asked_for(self) -> tuple[float, float]:
+        """How far targets are, m, and the speed on the way, m/s."""
+        config = self.config
+        return (config.first_reach_m, config.first_speed_m_s) if self.samples < config.first_samples else (config.reach_m, config.speed_m_s)
+
     def draw(self, env_ids: Tensor, state: CharacterState) -> None:
-        n, reach = len(env_ids), self.config.reach_m
+        n, (reach, _) = len(env_ids), self.asked_for
         self.target[env_ids] = state.root_pos[env_ids, :2] + torch.stack((self._uniform(n, -reach, reach), self._uniform(n, -reach, reach)), dim=-1)
 
     def observe(self, state: CharacterState) -> Tensor:
         return in_heading(state, self.target - state.root_pos[:, :2])
 
     def reward(self, state: CharacterState) -> Tensor:
-        return location_reward(state.root_pos[:, :2], state.root_lin_vel[:, :2], facing(state), self.target, self.config.speed_m_s)
+        return location_reward(state.root_pos[:, :2], state.root_lin_vel[:, :2], facing(state), self.target, self.asked_for[1])
 
     def success(self, state: CharacterState) -> Tensor:
         return (self.target - state.root_pos[:, :2]).norm(dim=-1) < NEAR_M

@@ -9,6 +9,7 @@ import torch
 from envs.marker import Marker
 from envs.resets import default_state
 from envs.tasks import TASKS, TaskSettings, make_task
+from envs.tasks.base import facing
 from envs.tasks.heading import HeadingConfig, heading_reward
 from envs.tasks.location import LocationConfig, approach, location_reward
 from envs.tasks.reach import ReachConfig, reach_reward
@@ -162,6 +163,20 @@ def test_targets_are_where_the_settings_say(character):
     assert 1.95 < reach.target[:, 2].max() <= 2.0
 
 
+def test_training_asks_for_nearer_places_and_a_run_first(character):
+    state = random_state(character.skeleton, 2000)
+    state = replace(state, root_lin_vel=torch.tensor([1.0, 0.0, 0.0]).expand(2000, 3))
+    task = task_of("location", character, 2000, first_samples=100, first_reach_m=2.0, first_speed_m_s=4.0)
+    for samples, reach, speed in ((None, 10.0, 1.0), (99, 2.0, 4.0), (100, 10.0, 1.0), (0, 2.0, 4.0)):
+        if samples is not None:
+            task.trained_for(samples)
+        task.begin(torch.arange(2000), state)
+        offset = task.target - state.root_pos[:, :2]
+        assert 0.98 * reach < offset.abs().max() <= reach + 0.001
+        task.target = state.root_pos[:, :2] + 9 * torch.tensor([1.0, 0.0])
+        assert task.reward(state).sub(0.1 * facing(state)[:, 0].clamp_min(0.0)).max().item() == pytest.approx(0.4 * math.exp(-4 * (1 - 1 / speed) ** 2), abs=1e-5)
+
+
 def test_a_target_stays_for_its_time_and_only_its_own(character):
     state = random_state(character.skeleton, 3)
     task = task_of("location", character, 3, min_hold_s=5 * DT, max_hold_s=5 * DT)
@@ -254,7 +269,10 @@ def test_bad_settings_are_one_line(character):
     cases = [
         ("heading", {"min_hold_s": 2.0, "max_hold_s": 1.0}, "task heading: min_hold_s: got 2 with max_hold_s 1; expected 0 < min_hold_s <= max_hold_s"),
         ("heading", {"min_speed_m_s": 2.0, "max_speed_m_s": 1.0}, "task heading: min_speed_m_s: got 2 with max_speed_m_s 1; expected 0 <= min <= max"),
-        ("location", {"reach_m": 0.0}, "task location: got reach_m 0, speed_m_s 1; expected more than 0"),
+        ("location", {"reach_m": 0.0}, "task location: reach_m: got 0; expected more than 0"),
+        ("location", {"speed_m_s": -1.0}, "task location: speed_m_s: got -1; expected more than 0"),
+        ("location", {"first_reach_m": 0.0}, "task location: first_reach_m: got 0; expected more than 0"),
+        ("location", {"first_speed_m_s": 0.0}, "task location: first_speed_m_s: got 0; expected more than 0"),
         ("reach", {"min_height_m": -1.0}, r"task reach: got reach_m 1, heights -1 to 2; expected reach_m > 0 and 0 <= min_height_m <= max_height_m"),
         ("reach", {"body": "tail"}, "task reach: body: got tail; expected one of the character's. Available: pelvis, torso"),
     ]
