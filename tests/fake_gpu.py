@@ -155,4 +155,6 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     answers = {"is_available": True, "device_count": 1, "is_bf16_supported": False, "synchronize": None, "set_device": None}
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, lambda *args, answer=answer: answer)
+    copied = torch.nn.Parameter.__deepcopy__  # the one copy that does not go through the mode
+    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", lambda self, memo: mark(copied(self, memo), on_gpu(self)))
     return FakeGpu()
