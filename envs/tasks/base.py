@@ -32,6 +32,10 @@ class TaskConfig:
 class Task(ABC):
     """Args:
     config: settings. num_envs: ``N``. control_dt: seconds of a control step. generator: random source of targets, on the device of the states.
+
+    Attributes:
+        steps_left: ``[N]`` control steps for which each target stays. samples: control steps of training so far, over all environments; infinite where nobody trains.
+        frozen: targets stay as they are set, whatever the time: for steering by hand.
     """
 
     name: ClassVar[str]
@@ -46,7 +50,7 @@ class Task(ABC):
         self._low, self._high = max(1, round(config.min_hold_s / control_dt)), max(1, round(config.max_hold_s / control_dt))
         self.steps_left = torch.zeros(num_envs, dtype=torch.long, device=self.device)
         self.samples: float = math.inf
-        self.frozen = False  # targets stay as they are set, whatever the time: for steering by hand
+        self.frozen = False
 
     def trained_for(self, samples: int) -> None:
         """Training has come to so many control steps, for tasks that begin with something easier; who only acts never says so."""

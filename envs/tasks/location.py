@@ -73,7 +73,7 @@ class Location(Task):
 
     @property
     def asked_for(self) -> tuple[float, float]:
-        """How far targets are, m, and the speed on the way, m/s."""
+        """How far targets are at most on either axis, m, and the speed on the way, m/s, at this point of training."""
         config = self.config
         return (config.first_reach_m, config.first_speed_m_s) if self.samples < config.first_samples else (config.reach_m, config.speed_m_s)
 
