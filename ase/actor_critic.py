@@ -99,6 +99,13 @@ class ActorCritic:
     def learn_falls(self, env_ids: Tensor, fell: Tensor) -> None:
         """Told whether ``env_ids [n]``, whose latents end now, ``fell [n]``; nothing to learn from that here."""
 
+    def watch(self) -> None:
+        """Called before each control step of acting; nothing to look at here."""
+
+    def put_back(self, obs: Tensor, env_ids: Tensor, fell: Tensor) -> Tensor:
+        """Told of ``env_ids [n]`` that have just been reset to observations ``obs [N, O]``, and which of them ``fell [n]``; returns the observations ``[N, O]`` they begin with."""
+        return obs
+
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
         """Told of ``env_ids [n]`` that have just started on ``clip_ids [n]`` (-1: on none) with windows ``[n, H, F]``; nothing to do here."""
 

@@ -23,6 +23,7 @@ def collect(env: Env, learner: ActorCritic, rollout: Rollout, obs: Tensor, bf16:
     finished = falls = 0
     rollout.windows.begin(env.history)
     for t in range(len(rollout.obs)):
+        learner.watch()
         z, stochastic = learner.latents.z, ~learner.noise_free
         mean = learner.act(obs, z, bf16)
         noise = std * learner.draw_noise(mean)
@@ -52,7 +53,7 @@ def collect(env: Env, learner: ActorCritic, rollout: Rollout, obs: Tensor, bf16:
         obs = step.obs
         if done.any():
             ids = done.nonzero().squeeze(-1)
-            obs = env.reset(ids)
+            obs = learner.put_back(env.reset(ids), ids, step.terminated[ids])
             rollout.windows.restart(ids, env.history[ids])
             finished += len(ids)
             falls += int(step.terminated.sum())

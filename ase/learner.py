@@ -19,7 +19,9 @@ from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
 from ase.practice import Practice
 from ase.reading import ReadConfig
+from ase.retries import ReplayedEnv, Retries, RetryConfig
 from ase.rollout import FALLEN, Env
+from ase.safety import SafetyConfig
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
@@ -41,6 +43,8 @@ class PretrainConfig:
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
+        safety: how it learns then, before training, from falls that another of its skills would have prevented.
+        retry: how many episodes begin a moment before somebody fell.
         read: how the encoder is taught once more at the end (see `ase.reading`).
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
@@ -59,6 +63,8 @@ class PretrainConfig:
     clone: CloneConfig = field(default_factory=CloneConfig)
     coach: CoachConfig = field(default_factory=CoachConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    retry: RetryConfig = field(default_factory=RetryConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
@@ -121,6 +127,8 @@ class Learner(ActorCritic):
         super().__init__(config.ppo, config.latents, obs_dim, rest_action, num_envs, control_dt, device, seed, mirror if config.symmetric and z_dim else None, draw=draw)
         self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
         self.imitation: Imitation | None = None
+        self.retries: Retries | None = None
+        self._put_back: tuple[Tensor, Tensor] | None = None  # who was just now, and their latents
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
@@ -136,6 +144,22 @@ class Learner(ActorCritic):
         if self.anchors is None:
             raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
         self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, self.config.imitation_stray_s, self.config.imitation_wide)
+
+    def retry(self, env: ReplayedEnv) -> None:
+        """From now on has episodes in ``env``, which it acts in, begin a moment before falls (see `ase.retries`)."""
+        self.retries = Retries(self.config.retry, env, self.control_dt, self.generator)
+
+    def watch(self) -> None:
+        if self.retries is not None:
+            self.retries.watch(self.latents.z)
+
+    def put_back(self, obs: Tensor, env_ids: Tensor, fell: Tensor) -> Tensor:
+        if self.retries is None:
+            return obs
+        self.retries.learn(env_ids[fell], self.latents.age[env_ids[fell]])
+        obs, again, z = self.retries.begin(obs, env_ids)
+        self._put_back = (again, z) if len(again) else None
+        return obs
 
     def _draw(self, n: int, *, generator: torch.Generator) -> Tensor:
         """``n`` latents ``[n, Z]`` as training acts them: of clips by their weights, and of those the more whose latents end in falls."""
@@ -183,8 +207,12 @@ class Learner(ActorCritic):
     @torch.no_grad()
     def begin_on_clips(self, env_ids: Tensor, clip_ids: Tensor, windows: Tensor) -> None:
         """First latents of ``env_ids [n]``, which have just started on ``clip_ids [n]`` (-1: on none, `FALLEN`: on the floor) with windows ``[n, H, F]``: a share gets what the
-        encoder reads from the window, a share one of the clip's cell, who lies one that fits (`fitting_latents`), the rest keep the random latent they have."""
+        encoder reads from the window, a share one of the clip's cell, who lies one that fits (`fitting_latents`), the rest keep the random latent they have; but those who were put
+        to before a fall (`put_back`) get the latent of then."""
         config, encoder = self.config.latents, self.style.encoder
+        if self._put_back is not None:
+            again, z = self._put_back
+            self.latents.z, self._put_back = self.latents.z.index_copy(0, again, z), None
         if encoder is None:
             return
         fallen = clip_ids == FALLEN
@@ -219,7 +247,8 @@ class Learner(ActorCritic):
         return super().optimizers() | {name: optimizer for name, optimizer in found.items() if optimizer is not None}
 
     def own_state(self) -> dict[str, Any]:
-        also = {"imitation": self.imitation.state_dict()} if self.imitation is not None else {}
+        also: dict[str, Any] = {"imitation": self.imitation.state_dict()} if self.imitation is not None else {}
+        also |= {"retries": self.retries.state_dict()} if self.retries is not None else {}
         return super().own_state() | {"replay": self.style.replay.state_dict(), "practice": self.practice.state_dict(), "failure": self.failure} | also
 
     def load_own_state(self, saved: dict[str, Any]) -> None:
@@ -229,3 +258,5 @@ class Learner(ActorCritic):
         self.failure = saved["failure"].to(self.device).clone()
         if self.imitation is not None and "imitation" in saved:  # it may be asked for from now on
             self.imitation.load_state_dict(saved["imitation"])
+        if self.retries is not None and "retries" in saved:
+            self.retries.load_state_dict(saved["retries"])

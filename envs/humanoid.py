@@ -113,6 +113,9 @@ def rise_reward(root_pos: Tensor, root_quat: Tensor, standing_m: float) -> Tenso
 class HumanoidEnv:
     """N characters on a plane. There is no task but getting up (`EnvConfig.rise_weight`) and firm feet (`EnvConfig.slide_weight`); style and skill rewards come from the learner.
 
+    Attributes:
+        fallen, down: ``[N]`` whether the last step ended in a fall, and whether in what would be one at a time when falls count.
+
     Args:
         config: settings.
         character: compiled character.
@@ -137,7 +140,7 @@ class HumanoidEnv:
         self.episode_step = torch.zeros(n, dtype=torch.long, device=self.device)
         self.grace_steps = torch.zeros(n, dtype=torch.long, device=self.device)
         self.may_lie = torch.zeros(n, dtype=torch.bool, device=self.device)
-        self.fallen = torch.zeros(n, dtype=torch.bool, device=self.device)
+        self.down, self.fallen = torch.zeros(2, n, dtype=torch.bool, device=self.device)
         self.start_clip = torch.full((n,), NO_CLIP, device=self.device)
         self.pushes = Pushes(config.push, n, config.control_dt, generator) if config.push.every_s > 0 else None
         self.assist: Assist | None = None
@@ -222,6 +225,16 @@ class HumanoidEnv:
         self._begin(env_ids, self.starts.on_clip(clip_ids, times_s))
         return self.obs
 
+    def capture(self) -> dict[str, Tensor]:
+        """Where every character is, for `start_at`: rows by name, ``[N, ...]``, all that a start has but its clip."""
+        moment = Starts(self.physics.qpos.clone(), self.physics.qvel.clone(), self.obs, self.history, self.grace_steps.clone(), torch.full_like(self.start_clip, NO_CLIP))
+        return dict(vars(moment))
+
+    def start_at(self, env_ids: Tensor, moments: dict[str, Tensor]) -> Tensor:
+        """Starts environments ``env_ids [n]`` where others were, ``moments`` of `capture`, on no clip; returns ``[N, O]``."""
+        self._begin(env_ids, Starts(**moments))
+        return self.obs
+
     def reseed(self, seed: int) -> None:
         """Makes all that follows a full reset depend on ``seed`` alone."""
         self.generator.manual_seed(seed)
@@ -242,6 +255,11 @@ class HumanoidEnv:
         if self.assist is not None:
             self.assist.begin(ids, starts.clip == FALLEN)
         self.fallen[ids] = False
+
+    @property
+    def steps_left(self) -> Tensor:
+        """Control steps until the time limit of each episode, ``[N]``."""
+        return self.config.episode_steps - self.episode_step
 
     @property
     def standing(self) -> Tensor:
@@ -282,7 +300,8 @@ class HumanoidEnv:
         touching = self.physics.touch[:, : len(self._fall_bodies)] > 0
         low = self.state.body_pos_w[:, self._fall_bodies, 2] < self._fall_heights
         sunk = self.state.root_pos[:, 2] < self.config.min_root_height_m
-        self.fallen = ((touching & low).any(-1) | sunk) & (self.grace_steps <= 0)
+        self.down = (touching & low).any(-1) | sunk
+        self.fallen = self.down & (self.grace_steps <= 0)
         reward = torch.zeros(self.num_envs, device=self.device)
         if self.config.rise_weight:
             up = rise_reward(self.state.root_pos, self.state.root_quat, self.character.default_height_m)

@@ -32,6 +32,7 @@ COACHING = "tests/ase/test_coaching.py"
 CLONING = "tests/ase/test_cloning.py"
 IMITATION = "tests/ase/test_imitation.py"
 DISTILLATION = "tests/ase/test_distillation.py"
+RETRIES = "tests/ase/test_retries.py"
 READING = "tests/ase/test_reading.py"
 FLOOR = "tests/ase/test_floor_clips.py"
 
@@ -303,4 +304,20 @@ MUTATIONS = [
     Mutation("ase/coaching.py", "learner.obs_normalizer.settle()", "pass", COACHING),
     Mutation("ase/coaching.py", "% config.kept", "% (2 * config.kept)", COACHING),
     Mutation("ase/normalizer.py", "self.count.fill_(SETTLED)", "self.count.fill_(1.0)", COACHING),
+    # Second chances
+    Mutation("ase/retries.py", "if self.count % EVERY == 0:", "if True:", RETRIES),
+    Mutation("ase/retries.py", "[-self.length :]", "[: self.length]", RETRIES),
+    Mutation("ase/retries.py", "(self.count - 1) % EVERY + 1", "(self.count - 1) % EVERY", RETRIES),
+    Mutation("ase/retries.py", "(1 + (age - since) // EVERY)", "((age - since) // EVERY)", RETRIES),
+    Mutation("ase/retries.py", "[len(self.latest) - 1 - back, env_ids]", "[back, env_ids]", RETRIES),
+    Mutation("ase/retries.py", "[-self.config.kept :]", "[: self.config.kept]", RETRIES),
+    Mutation("ase/retries.py", "< self.config.share]", "> self.config.share]", RETRIES),
+    Mutation("ase/retries.py", 'z = moments.pop("z")', 'z = self.kept["z"][: len(chosen)]; moments.pop("z")', RETRIES),
+    Mutation("ase/retries.py", "key=lambda item: int(item[0])", "key=lambda item: -int(item[0])", RETRIES),
+    Mutation("ase/learner.py", "self.retries.learn(env_ids[fell]", "self.retries.learn(env_ids", RETRIES),
+    Mutation("ase/learner.py", "self.latents.z, self._put_back = self.latents.z.index_copy(0, again, z), None", "self._put_back = None", RETRIES),
+    Mutation("ase/learner.py", "self.latents.z.index_copy(0, again, z), None", "self.latents.z.index_copy(0, again, z), (again, z)", RETRIES),
+    Mutation("ase/collect.py", "        learner.watch()\n", "", RETRIES),
+    Mutation("ase/collect.py", "learner.put_back(env.reset(ids), ids, step.terminated[ids])", "learner.put_back(env.reset(ids), ids, done[ids])", RETRIES),
+    Mutation("envs/humanoid.py", "torch.full_like(self.start_clip, NO_CLIP))\n        return dict", "self.start_clip)\n        return dict", "tests/envs/test_env.py"),
 ]

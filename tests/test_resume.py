@@ -58,6 +58,18 @@ def test_a_run_that_imitates_clips_at_their_pace_resumes_bit_for_bit(tmp_path: P
             assert torch.equal(whole[key], parts[key]), key
 
 
+def test_a_run_whose_episodes_begin_before_falls_resumes_bit_for_bit(tmp_path: Path, clips_dir: Path) -> None:
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.retry.share", "0.7", "--train.max-samples"]
+    assert run.main([*args, "1280", "--out", str(tmp_path / "parts")]) == 0
+    assert run.main([*args, "2560", "--out", str(tmp_path / "parts"), "--resume"]) == 0
+    assert run.main([*args, "2560", "--out", str(tmp_path / "whole")]) == 0
+    whole, parts = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
+    assert {"own/learner/retries/kept/qpos", "own/learner/retries/latest/0/z"} <= set(whole)
+    for key in whole:
+        if key.startswith((*FINAL, "own/learner/retries/")):
+            assert torch.equal(whole[key], parts[key]), key
+
+
 def test_the_policy_that_is_saved_as_trained_is_the_mean_of_the_last(tmp_path: Path, clips_dir: Path) -> None:
     """An iteration has 128 samples; the mean of one iteration is the policy itself, and one that is asked for later begins then."""
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.max-samples"]

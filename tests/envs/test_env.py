@@ -32,6 +32,34 @@ def test_reading_a_state_and_writing_it_back_changes_nothing(character, library)
     torch.testing.assert_close(observe(env.codec.decode(env.physics.qpos, env.physics.qvel), character.skeleton), obs, rtol=0, atol=1e-5)
 
 
+def test_a_character_goes_on_where_another_was(character, library):
+    """With its grace, from a bent state in motion, on no clip and at the beginning of an episode; the others stay as they are."""
+    env = make_env(character, library, 4)
+    env.reset()
+    env.start_on_clip(torch.arange(4), torch.tensor([0, 1, 0, 1]), torch.tensor([0.3, 0.5, 1.0, 1.2]))
+    for _ in range(3):
+        env.step(actions(4))
+    env.grace_steps[:] = torch.tensor([0, 7, 0, 9])
+    moments = env.capture()
+    for _ in range(4):
+        env.step(actions(4))
+    before = everything(env)
+    qpos, qvel = env.physics.qpos.clone(), env.physics.qvel.clone()
+    rows = {name: part[[3, 1]] for name, part in moments.items()}
+    obs = env.start_at(torch.tensor([0, 2]), rows)
+    assert torch.equal(env.physics.qpos[[0, 2]], moments["qpos"][[3, 1]])
+    assert torch.equal(env.physics.qvel[[0, 2]], moments["qvel"][[3, 1]])
+    assert torch.equal(obs[[0, 2]], moments["obs"][[3, 1]])
+    assert torch.equal(env.history[[0, 2]], moments["history"][[3, 1]])
+    torch.testing.assert_close(observe(env.state, character.skeleton)[[0, 2]], obs[[0, 2]], rtol=0, atol=1e-5)
+    assert env.grace_steps.tolist() == [9, 3, 7, 5]
+    assert env.start_clip.tolist() == [-1, 1, -1, 1]
+    assert env.episode_step.tolist() == [0, 7, 0, 7]
+    assert torch.equal(obs[[1, 3]], before["obs"][[1, 3]])
+    assert torch.equal(env.physics.qpos[[1, 3]], qpos[[1, 3]])
+    assert torch.equal(env.physics.qvel[[1, 3]], qvel[[1, 3]])
+
+
 def test_a_clip_start_equals_the_clip_for_every_frame_of_the_history(character, library):
     env = make_env(character, library, 5, history=6)
     clip_ids, times = torch.tensor([0, 1, 0, 1, 0]), torch.tensor([0.3, 0.5, 1.0, 1.4, 2.0])
