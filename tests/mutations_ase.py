@@ -32,6 +32,7 @@ COACHING = "tests/ase/test_coaching.py"
 CLONING = "tests/ase/test_cloning.py"
 IMITATION = "tests/ase/test_imitation.py"
 DISTILLATION = "tests/ase/test_distillation.py"
+SAFETY = "tests/ase/test_safety.py"
 RETRIES = "tests/ase/test_retries.py"
 READING = "tests/ase/test_reading.py"
 FLOOR = "tests/ase/test_floor_clips.py"
@@ -320,4 +321,28 @@ MUTATIONS = [
     Mutation("ase/collect.py", "        learner.watch()\n", "", RETRIES),
     Mutation("ase/collect.py", "learner.put_back(env.reset(ids), ids, step.terminated[ids])", "learner.put_back(env.reset(ids), ids, done[ids])", RETRIES),
     Mutation("envs/humanoid.py", "torch.full_like(self.start_clip, NO_CLIP))\n        return dict", "self.start_clip)\n        return dict", "tests/envs/test_env.py"),
+    # Falls that another skill would have prevented
+    Mutation("ase/safety.py", "begun[t + 1], 1, to_go + 1)", "begun[t + 1], 0, to_go + 1)", SAFETY),
+    Mutation("ase/safety.py", "torch.where(begun[t + 1], fell[t], falls)", "torch.where(begun[t + 1], fell[t], falls | fell[t])", SAFETY),
+    Mutation("ase/safety.py", "down[t + horizon - 1] & (to_go >= horizon)", "down[t + horizon - 1]", SAFETY),
+    Mutation("ase/safety.py", "known[t] & ((falls", "((falls", SAFETY),
+    Mutation("ase/safety.py", "(falls & (to_go <= horizon))", "falls", SAFETY),
+    Mutation("ase/safety.py", "danger.masked_fill(floor, torch.inf)", "danger", SAFETY),
+    Mutation("ase/safety.py", "(own - least > config.margin).squeeze(-1) & ~floor[clip]", "(own - least > config.margin).squeeze(-1)", SAFETY),
+    Mutation("ase/safety.py", "own - least > config.margin", "own > config.margin", SAFETY),
+    Mutation("ase/safety.py", "least + config.near * (own - least)", "least", SAFETY),
+    Mutation("ase/safety.py", "z[who] + anchors.points[other] - anchors.points[clip[who]]", "anchors.points[other]", SAFETY),
+    Mutation("ase/safety.py", "far.argmin(-1, keepdim=True)", "far.nan_to_num(posinf=-1.0).argmax(-1, keepdim=True)", SAFETY),
+    Mutation("ase/safety.py", "fresh & (began >= 0) & ", "(began >= 0) & ", SAFETY),
+    Mutation("ase/safety.py", "self.floor[clips] * self.left[ids]", "self.left[ids]", SAFETY),
+    Mutation("ase/safety.py", "env.down & ~self.floor[self.clip]", "env.down", SAFETY),
+    Mutation("ase/safety.py", "torch.minimum(self.left, env.steps_left)", "self.left", SAFETY),
+    Mutation("ase/safety.py", "if over.any() else step.obs", "if False else step.obs", SAFETY),
+    Mutation("ase/safety.py", "self.image[clips], clips)", "clips, clips)", SAFETY),
+    Mutation("ase/safety.py", "self.mirror.obs(x), x)", "x, x)", SAFETY),
+    Mutation("ase/safety.py", "(-anchors.points[:, :1], anchors.points[:, 1:])", "(anchors.points[:, :1], anchors.points[:, 1:])", SAFETY),
+    Mutation("ase/safety.py", "torch.where(random.unsqueeze(-1), learner.latents_for(clips), seen.z[rows])", "seen.z[rows]", SAFETY),
+    Mutation("ase/safety.py", "if k and len(obs) else 0.0", "if len(obs) else 0.0", SAFETY),
+    Mutation("envs/humanoid.py", "self.fallen = self.down & ", "self.fallen = ", "tests/envs/test_falls.py tests/envs/test_env_ends.py"),
+    Mutation("cfg/commands/pretrain.py", "if config.train.safety.rounds and not resume:", "if config.train.safety.rounds:", "tests/test_taught.py"),
 ]
