@@ -323,7 +323,7 @@ MUTATIONS = [
     Mutation("envs/humanoid.py", "torch.full_like(self.start_clip, NO_CLIP))\n        return dict", "self.start_clip)\n        return dict", "tests/envs/test_env.py"),
     # Falls that another skill would have prevented
     Mutation("ase/safety.py", "begun[t + 1], 1, to_go + 1)", "begun[t + 1], 0, to_go + 1)", SAFETY),
-    Mutation("ase/safety.py", "torch.where(begun[t + 1], fell[t], falls)", "torch.where(begun[t + 1], fell[t], falls | fell[t])", SAFETY),
+    Mutation("ase/safety.py", "torch.where(begun[t + 1], fell[t], falls)", "fell[t]", SAFETY),
     Mutation("ase/safety.py", "down[t + horizon - 1] & (to_go >= horizon)", "down[t + horizon - 1]", SAFETY),
     Mutation("ase/safety.py", "known[t] & ((falls", "((falls", SAFETY),
     Mutation("ase/safety.py", "(falls & (to_go <= horizon))", "falls", SAFETY),
