@@ -13,6 +13,13 @@ LATENTS = {"dim": 8, "clip_share": 0.5, "clip_focus": 0.9}
 FLOOR = torch.tensor([False, False, False, True])
 
 
+@pytest.fixture(autouse=True)
+def _small_critics(monkeypatch):
+    monkeypatch.setattr("ase.safety.CRITIC_HIDDEN", (32, 32))
+    monkeypatch.setattr("ase.safety.CRITIC_BATCH", 512)
+    monkeypatch.setattr("ase.safety.CRITIC_LR", 5e-3)
+
+
 def flags(*rows):
     return torch.tensor([[c == "x" for c in row] for row in rows]).t()
 
