@@ -263,14 +263,17 @@ def learn_safety(
         told: called after each round with its number, the falls in 1,000 control steps of acting without noise, and the share of moments that was overruled.
 
     Raises:
-        ValueError: latents do not stand for clips.
+        ValueError: latents do not stand for clips, or nothing can be seen for as long as the horizon.
     """
     anchors = learner.anchors
     if anchors is None:
         raise ValueError(f"train: safety.rounds: got {config.rounds} with latents.clip_share 0; expected a share above 0")
-    horizon = round(config.horizon_s / control_dt)
+    horizon = max(1, round(config.horizon_s / control_dt))
     floor = learner.goes_down(anchors.points)
     watch, critic = Watch(env, learner, floor, horizon), SafetyCritic(learner, anchors, env.obs_dim, env.device, bf16)
+    seen_for = min(config.steps, int(env.steps_left.max()))
+    if seen_for < horizon:
+        raise ValueError(f"safety: horizon_s: got {config.horizon_s:g} = {horizon} control steps; expected at most {seen_for}, which a round and an episode last")
     judged: list[tuple[Tensor, Tensor, Tensor]] = []
     for k in range(config.rounds):
         seen, falls = watch.act(config.steps)

@@ -1,5 +1,7 @@
 """Learning from falls that another skill would have prevented."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -294,6 +296,13 @@ def test_latents_have_to_stand_for_clips():
     env = Standing(4, 2)
     with pytest.raises(ValueError, match=r"^train: safety\.rounds: got 7 with latents\.clip_share 0; expected a share above 0$"):
         learn_safety(env, make_learner(env, tiny_config(latents={"dim": 8})), 1.0, SHORT)
+
+
+@pytest.mark.parametrize(("steps", "steps_left"), [(3, 1000), (60, 3)])
+def test_a_horizon_that_nobody_sees_is_refused(steps, steps_left):
+    env = Standing(4, 2, steps_left=steps_left)
+    with pytest.raises(ValueError, match=r"^safety: horizon_s: got 4 = 4 control steps; expected at most 3, which a round and an episode last$"):
+        learn_safety(env, skilled(env), 1.0, replace(SHORT, steps=steps))
 
 
 @pytest.mark.parametrize(
