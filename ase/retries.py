@@ -68,7 +68,8 @@ class Retries:
         env_ids, there = env_ids[there > 0], there[there > 0]
         if len(env_ids):
             back = (torch.rand(len(there), generator=self.generator, device=there.device) * there).long()
-            rows = {name: torch.stack([moment[name] for moment in self.latest])[len(self.latest) - 1 - back, env_ids] for name in self.latest[0]}
+            which, each = len(self.latest) - 1 - back, torch.arange(len(back), device=back.device)
+            rows = {name: torch.stack([moment[name][env_ids] for moment in self.latest])[which, each] for name in self.latest[0]}
             self.kept = {name: torch.cat((self.kept.get(name, part[:0]), part))[-self.config.kept :] for name, part in rows.items()}
 
     def begin(self, obs: Tensor, env_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -83,11 +83,11 @@ class Skilled(Player, Protocol):
     def goes_down(self, z: Tensor) -> Tensor: ...
 
 
-def outcomes(begun: Tensor, fell: Tensor, down: Tensor, left: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+def outcomes(ends: Tensor, fell: Tensor, down: Tensor, left: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     """What becomes of each moment within ``horizon`` control steps.
 
     Args:
-        begun: ``[T + 1, N]`` whether a latent's time begins with a step; the last row is true. fell, down: ``[T, N]`` whether the step ends in a fall; or on the floor.
+        ends, fell, down: ``[T, N]`` whether a latent's time ends with the step, in a fall (and so ends), or on the floor.
         left: ``[T, N]`` control steps, from this one on, for which the latent would be held and seen if nobody fell.
 
     Returns:
@@ -98,7 +98,7 @@ def outcomes(begun: Tensor, fell: Tensor, down: Tensor, left: Tensor, horizon: i
     to_go, falls = torch.zeros_like(left[0]), torch.zeros_like(fell[0])
     known, bad = left >= horizon, torch.zeros_like(fell)
     for t in range(steps - 1, -1, -1):
-        to_go, falls = torch.where(begun[t + 1], 1, to_go + 1), torch.where(begun[t + 1], fell[t], falls)
+        to_go, falls = torch.where(ends[t], 1, to_go + 1), torch.where(ends[t], fell[t], falls)
         lies = down[t + horizon - 1] & (to_go >= horizon) if t + horizon <= steps else torch.zeros_like(falls)
         bad[t] = known[t] & ((falls & (to_go <= horizon)) | lies)
     return known, bad
@@ -170,8 +170,7 @@ class Watch:
     def act(self, steps: int) -> tuple[Moments, float]:
         """``steps`` control steps of everybody; their moments, and falls in 1,000 control steps."""
         env, learner = self.env, self.learner
-        seen, clips, latents, left = [], [], [], []
-        begun, fell, down = [torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)], [], []
+        seen, clips, latents, left, ends, fell, down = [], [], [], [], [], [], []
         for t in range(steps):
             obs = learner.obs_normalizer(self.obs)
             seen.append(obs.half())
@@ -184,13 +183,12 @@ class Watch:
             down.append(env.down & ~self.floor[self.clip])
             self.left = self.left - 1
             self.obs = env.reset(over.nonzero().squeeze(-1)) if over.any() else step.obs
-            begun.append(over | (self.left <= 0))
-            ids = begun[-1].nonzero().squeeze(-1)
+            ends.append(over | (self.left <= 0))
+            ids = ends[-1].nonzero().squeeze(-1)
             if len(ids):
                 self._ask(ids, over[ids])
         falls = torch.stack(fell)
-        begun[-1] = torch.ones_like(begun[-1])
-        known, bad = outcomes(torch.stack(begun), falls, torch.stack(down), torch.stack(left), self.horizon)
+        known, bad = outcomes(torch.stack(ends), falls, torch.stack(down), torch.stack(left), self.horizon)
         return Moments(torch.cat(seen), torch.cat(clips), torch.cat(latents), known.flatten(), bad.flatten()), 1000 * float(falls.float().mean())
 
 
