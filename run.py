@@ -20,6 +20,7 @@ COMMANDS = {
     "motions": "fetch the free clips (motions fetch) or report on clips (motions check)",
     "pretrain": "train low-level skills from clips",
     "train-task": "train a controller that solves a task with trained skills",
+    "guard": "let a run's skills give way to others before they fall",
     "evaluate": "measure the skills of a run",
     "compare": "measures of several runs side by side",
     "skill": "find the latent that plays a clip best, and name it",

@@ -74,9 +74,14 @@ class ActorCritic:
 
     @torch.no_grad()
     def act(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
-        """The mean action ``[B, A]`` in raw observations ``[B, O]`` under latents ``[B, Z]``."""
+        """The mean action ``[B, A]`` in raw observations ``[B, O]`` where latents ``[B, Z]`` are asked for."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            return self.policy(self.obs_normalizer(obs), z)
+            obs = self.obs_normalizer(obs)
+            return self.policy(obs, self.heed(obs, z)[0])
+
+    def heed(self, obs: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents ``[B, Z]`` to act under in normalised ``obs [B, O]`` where ``z [B, Z]`` are asked for, and where that is another ``[B]``; nobody is overruled here."""
+        return z, torch.zeros(len(z), dtype=torch.bool, device=z.device)
 
     def draw_noise(self, mean: Tensor) -> Tensor:
         """Standard normal noise of the shape of ``mean [N, A]``, correlated with the last by ``ppo.noise_memory``."""

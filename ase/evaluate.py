@@ -38,7 +38,7 @@ class MeasuredEnv(Env, Protocol):
 @dataclass(frozen=True)
 class Rollouts:
     """What acting produced: planar poses ``[T, R, 3]``, alive ``[T, R]`` (not fallen before or at the step), ``fell [R]``, the clip that each ``began [R]`` on (-1: on none), and
-    judged windows ``[W, H, F]`` with the rollout ``[W]`` and the control step ``[W]`` of each."""
+    judged windows ``[W, H, F]`` with the rollout ``[W]`` and the control step ``[W]`` of each; and the share of all steps in which a guard ``overruled`` the latent."""
 
     pose: Tensor
     alive: Tensor
@@ -47,16 +47,23 @@ class Rollouts:
     windows: Tensor
     window_owner: Tensor
     window_step: Tensor
+    overruled: float
 
 
 @torch.no_grad()
 def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history: int, watch: Callable[[], None] = lambda: None) -> Rollouts:
     """Acts with mean actions under fixed latents ``z [R, Z]`` from fresh starts for ``steps``; a rollout ends when it falls. ``watch`` is called after each step."""
-    poses, alives, windows, owners, times = [], [], [], [], []
+    poses, alives, windows, owners, times, overruled = [], [], [], [], [], []
     start = env.reset()
     began = env.start_clip.clone()
     learner.hold(env, z, steps)
-    for t, (step, alive) in enumerate(on_their_feet(env, lambda obs: learner.act(obs, z), start, steps)):
+
+    def act(obs: Tensor) -> Tensor:
+        if learner.guard is not None:
+            overruled.append(float(learner.heed(learner.obs_normalizer(obs), z)[1].float().mean()))
+        return learner.act(obs, z)
+
+    for t, (step, alive) in enumerate(on_their_feet(env, act, start, steps)):
         watch()
         poses.append(env.planar_pose())
         alives.append(alive)
@@ -64,7 +71,8 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
             windows.append(step.disc_obs[alive])
             owners.append(alive.nonzero().squeeze(-1))
             times.append(torch.full_like(owners[-1], t))
-    return Rollouts(torch.stack(poses), torch.stack(alives), ~alives[-1], began, torch.cat(windows), torch.cat(owners), torch.cat(times))
+    share = sum(overruled) / steps
+    return Rollouts(torch.stack(poses), torch.stack(alives), ~alives[-1], began, torch.cat(windows), torch.cat(owners), torch.cat(times), share)
 
 
 def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace, control_dt: float, generator: torch.Generator) -> dict[str, Any]:
@@ -129,8 +137,9 @@ def evaluate(
 
     Returns:
         JSON-able measures: what `measure` returns; ``style_reward`` (mean, unweighted), ``likeness`` (the same whatever clip was asked for, as a controller's ``style_reward`` is
-        measured); ``retrieval_top1`` (among 16; absent latents: null) and ``latent_cosine`` (mean cosine) of the latent that acted and what the encoder reads from a rollout on
-        average; the latents on a plane, by their two main components, in ``latent_map``; ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
+        measured); ``overruled``, the share of control steps in which a guard chose another latent (without one: null); ``retrieval_top1`` (among 16; absent latents: null) and
+        ``latent_cosine`` (mean cosine) of the latent that was asked for and what the encoder reads from a rollout on average; the latents on a plane, by their two main components,
+        in ``latent_map``; ``diverged``, ``num_latents``, ``replicas``, ``seconds``, ``seed``.
     """
     generator = torch.Generator(env.device).manual_seed(seed)
     z_dim = learner.config.latents.dim
@@ -142,6 +151,7 @@ def evaluate(
     found = measure(rolled, owner, num_latents, space, control_dt, generator)
     style, _ = learner.style.rewards(rolled.windows, latents[owner[rolled.window_owner]])
     found |= {"style_reward": float(style.mean()), "likeness": float(learner.style.likeness(rolled.windows).mean()), "retrieval_top1": None, "latent_cosine": None}
+    found["overruled"] = rolled.overruled if learner.guard is not None else None
     if z_dim:
         found |= _recovery(learner, rolled, latents, owner, generator)
         found["latent_map"]["xy"] = on_a_plane(latents).tolist()

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
+from ase.checkpoint import load_module
 from ase.cloning import CloneConfig
 from ase.coaching import CoachConfig
 from ase.distillation import DistillConfig
 from ase.distributed import copy_from_first
+from ase.guard import Guard
 from ase.imitation import FAR_S, Imitation, Ways
 from ase.latents import LatentConfig, sample_latents
 from ase.ppo import PpoConfig
@@ -21,7 +23,6 @@ from ase.practice import Practice
 from ase.reading import ReadConfig
 from ase.retries import ReplayedEnv, Retries, RetryConfig
 from ase.rollout import FALLEN, Env
-from ase.safety import SafetyConfig
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
@@ -43,7 +44,6 @@ class PretrainConfig:
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
-        safety: how it learns then, before training, from falls that another of its skills would have prevented.
         retry: how many episodes begin a moment before somebody fell.
         read: how the encoder is taught once more at the end (see `ase.reading`).
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
@@ -63,7 +63,6 @@ class PretrainConfig:
     clone: CloneConfig = field(default_factory=CloneConfig)
     coach: CoachConfig = field(default_factory=CoachConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
-    safety: SafetyConfig = field(default_factory=SafetyConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
@@ -97,6 +96,7 @@ class Learner(ActorCritic):
 
     Attributes:
         failure: ``[C]`` share of the recent latents of each clip's cell under which the character fell.
+        guard: overrules latents under which the character is about to fall; None, as in training: nothing does.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Learner(ActorCritic):
         self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
         self.imitation: Imitation | None = None
         self.retries: Retries | None = None
+        self.guard: Guard | None = None
         self._put_back: tuple[Tensor, Tensor] | None = None  # who was just now, and their latents
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
         with torch.random.fork_rng(devices=[]):
@@ -148,6 +149,15 @@ class Learner(ActorCritic):
     def retry(self, env: ReplayedEnv) -> None:
         """From now on has episodes in ``env``, which it acts in, begin a moment before falls (see `ase.retries`)."""
         self.retries = Retries(self.config.retry, env, self.control_dt, self.generator)
+
+    def be_guarded(self, guard: dict[str, Any], where: str) -> None:
+        """From now on acts with the ``guard`` that was saved at ``where`` with policy and clips."""
+        assert self.anchors is not None, "latents that stand for no clips are not guarded"
+        self.guard = Guard(self.anchors, self.goes_down(self.anchors.points), len(self.obs_normalizer.mean), self.mirror)
+        load_module(self.guard, guard, where)
+
+    def heed(self, obs: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        return super().heed(obs, z) if self.guard is None else self.guard(obs, z)
 
     def watch(self) -> None:
         if self.retries is not None:
@@ -240,7 +250,7 @@ class Learner(ActorCritic):
         return read if self.anchors is None else self.anchors.sample(self.anchors.cell(read), generator)
 
     def modules(self) -> dict[str, torch.nn.Module]:
-        return super().modules() | {"style": self.style}
+        return super().modules() | {"style": self.style} | ({} if self.guard is None else {"guard": self.guard})
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         found = {"disc": self.style.disc_opt, "encoder": self.style.encoder_opt}

@@ -54,6 +54,7 @@ MEASURES = (
     Measure("normalized_return", "return", "what the task paid over the most it can pay; nothing is paid after a fall", HIGH),
     Measure("success_rate", "targets met", "share of targets that the character was at when their time ended", HIGH, PERCENT),
     Measure("fall_rate", "falls", "share of rollouts or episodes that end in a fall", LOW, PERCENT),
+    Measure("overruled", "overruled", "share of the time in which the guard has the policy act under another latent than that asked for", LOW, PERCENT),
     Measure("clip_coverage", "clip coverage", "share of clips that fill at least a quarter of some latent's seconds", HIGH, PERCENT),
     Measure(
         "transition_coverage",

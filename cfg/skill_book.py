@@ -48,17 +48,17 @@ def read_book(run: Path, dim: int) -> dict[str, Any]:
     return found
 
 
-def require_writable(run: Path) -> None:
-    """Raises ValueError if a run's folder cannot be written, before the work of a search is done for it."""
+def require_writable(file: Path) -> None:
+    """Raises ValueError if a ``file`` of a run cannot be written, before the work is done for it."""
     try:
-        with tempfile.TemporaryFile(dir=run):
+        with tempfile.TemporaryFile(dir=file.parent):
             pass
     except OSError as error:
-        raise _unwritable(run / BOOK, error) from None
+        raise _unwritable(file, error) from None
 
 
 def _unwritable(path: Path, error: OSError) -> ValueError:
-    return ValueError(f"skill book {path}: cannot be written: {error.strerror}; expected a folder that can, such as a copy of the run")
+    return ValueError(f"file {path}: cannot be written: {error.strerror}; expected a folder that can, such as a copy of the run")
 
 
 def save_skill(run: Path, name: str, latent: Tensor, like: str, score: float) -> Path:

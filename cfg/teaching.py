@@ -17,7 +17,6 @@ from ase.coaching import Round, coach
 from ase.distillation import Master, distill
 from ase.distributed import rank
 from ase.learner import Learner
-from ase.safety import learn_safety
 from cfg.schema import RunConfig
 from cfg.wiring import read_skills
 from envs.character import Character
@@ -226,13 +225,3 @@ def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Seque
             print(f"taught, round {number} of {config.train.distill.rounds}: error {error:.3f}; falls per 1,000 steps {falls:.2f}", flush=True)
 
     distill(env, learner, masters, weights, config.train.distill, told, use_bf16(config.train.bf16, env.device))
-
-
-def be_made_safer(config: RunConfig, env: HumanoidEnv, learner: Learner) -> None:
-    """Has a learner learn from falls that another of its skills would have prevented."""
-
-    def told(number: int, falls: float, overruled: float) -> None:
-        if rank() == 0:
-            print(f"safety, round {number} of {config.train.safety.rounds}: falls per 1,000 steps {falls:.2f}; overruled in {100 * overruled:.1f} %", flush=True)
-
-    learn_safety(env, learner, config.env.control_dt, config.train.safety, told, use_bf16(config.train.bf16, env.device))

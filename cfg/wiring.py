@@ -101,9 +101,11 @@ def unaided(config: RunConfig) -> RunConfig:
 
 
 def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where: Path) -> Learner:
-    """A learner for acting and judging, with the networks of ``tree``."""
+    """A learner for acting and judging, with the networks of ``tree``, and its guard, if it has one."""
     learner = make_learner(config, env)
     load_networks(learner, tree, where)
+    if "guard" in tree:
+        learner.be_guarded(tree["guard"], f"{where}: guard")
     return learner
 
 

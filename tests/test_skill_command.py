@@ -157,10 +157,10 @@ def test_a_broken_book_is_refused(tmp_path: Path, text: str, got: str) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    for write in (lambda run: save_skill(run, "a", torch.tensor([1.0, 0.0]), "walk", 0.5), require_writable):
-        with pytest.raises(ValueError, match=r"skill book .*: cannot be written: No such file or directory; expected a folder that can, such as a copy of the run"):
+    for write in (lambda run: save_skill(run, "a", torch.tensor([1.0, 0.0]), "walk", 0.5), lambda run: require_writable(run / BOOK)):
+        with pytest.raises(ValueError, match=r"file .*skill_book\.json: cannot be written: No such file or directory; expected a folder that can, such as a copy of the run"):
             write(tmp_path / "nowhere")
-    require_writable(tmp_path)
+    require_writable(tmp_path / BOOK)
     assert not list(tmp_path.iterdir())
 
 

@@ -81,17 +81,3 @@ def test_teachers_that_have_nothing_to_teach_are_named(tmp_path: Path, args: lis
     assert error_line(capsys, *begin, "--teachers", str(tmp_path)) == f"error: run {tmp_path}: holds no skills.safetensors; expected the folder that pretrain wrote with --out"
     assert error_line(capsys, *begin, "--teachers", two, "--train.latents.clip-share", "0") == "error: train: latents.clip_share: got 0 with teachers; expected a share above 0"
     assert not list((tmp_path / "out").glob("*.safetensors"))
-
-
-def test_a_run_learns_from_falls_that_another_skill_would_have_prevented(clips_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    safety = ["--train.safety.rounds", "2", "--train.safety.steps", "12", "--train.safety.critic-updates", "2", "--train.safety.updates", "3", "--train.safety.batch-size", "32"]
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--out", str(tmp_path / "run"), *safety, "--train.safety.horizon-s", "0.1"]
-    line = error_line(capsys, *args)
-    assert line == "error: train: safety.rounds: got 2 with latents.clip_share 0; expected a share above 0"
-    begin = [*args, "--train.latents.clip-share", "0.5", "--train.max-samples"]
-    assert run.main([*begin, "128"]) == 0
-    told = capsys.readouterr().out
-    assert "safety, round 1 of 2: falls per 1,000 steps " in told
-    assert "safety, round 2 of 2: falls per 1,000 steps " in told
-    assert run.main([*begin, "256", "--resume"]) == 0
-    assert "safety" not in capsys.readouterr().out, "a run that goes on has learned it"

@@ -56,6 +56,7 @@ class EvaluateArgs:
         latents: skills: how many. replicas: skills: rollouts of each from different starts. transitions: skills: rollouts in which the latent changes once.
         pushes: skills: how many characters are pushed once, at 500 to 1,000 N for half a second. throws: skills: how many have a box of 5 kg thrown at them,
             at 5 to 10 m/s. falls: skills: how many start lying on the floor.
+        guard: skills: with the guard that they have, if they do (run.py guard).
         seconds: length of a rollout; a controller's episodes are as long as in training.
         episodes: controller: how many for each seed. seeds: how many, each with latents, starts and targets of its own.
         seed: of latents, starts and targets; the first one of several.
@@ -72,6 +73,7 @@ class EvaluateArgs:
     pushes: int = 0
     throws: int = 0
     falls: int = 0
+    guard: bool = True
     seconds: float = 10.0
     episodes: int = 256
     seeds: int = 3
@@ -109,6 +111,8 @@ def main(args: Sequence[str]) -> None:
 def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     """See `ase.evaluate.evaluate`, `ase.transitions`, `envs.quality`, `ase.by_clip`, `ase.robustness`, `ase.convergence`; over seeds as in `ase.confidence`."""
     config, tree = load_skills(given.run, given.clips_dir)
+    if not given.guard:
+        tree.pop("guard", None)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
     start = replace(config.env.start, fallen=0.0, recovery=0.0)

@@ -24,7 +24,7 @@ from ase.run_folder import CONFIG, RunFolder
 from cfg.load import save_yaml, to_dict
 from cfg.presets import PRESETS, preset
 from cfg.schema import RunConfig
-from cfg.teaching import be_coached, be_made_safer, be_taught, clip_teacher, followed, load_lessons, ways_of
+from cfg.teaching import be_coached, be_taught, clip_teacher, followed, load_lessons, ways_of
 from cfg.training import begin, parse_training, run_training, writing
 from cfg.wiring import act_out, begin_with, load_world, make_env, make_learner, random_latents, unaided
 from envs.character import Character
@@ -100,8 +100,6 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
             print(f"cloned the clips' actions: root mean square error {error:.3f} of the range of actions")
     if teachers and not resume:
         be_taught(config, env, learner, teachers)
-    if config.train.safety.rounds and not resume:
-        be_made_safer(config, env, learner)
     if config.train.retry.share:
         learner.retry(env)
     folder = RunFolder(out, to_dict(config), clips=library.names)

@@ -17,7 +17,7 @@ from ase.skill_search import Found, Played, SearchConfig, distance_to, play, sea
 from cfg.cli import parse
 from cfg.load import closest
 from cfg.schema import RunConfig
-from cfg.skill_book import read_book, require_writable, save_skill
+from cfg.skill_book import BOOK, read_book, require_writable, save_skill
 from cfg.wiring import DATASETS, act_out, load_policy, load_skills, load_world, make_env
 from envs.character import Character
 from envs.demos import DemoWindows
@@ -76,7 +76,7 @@ def main(args: Sequence[str]) -> None:
     if not config.train.latents.dim:
         raise ValueError(f"run {given.run}: preset {config.preset}: has no latents; expected skills trained with them, such as preset locomotion")
     read_book(given.run, config.train.latents.dim)  # a broken one is found before the search, not after
-    require_writable(given.run)
+    require_writable(given.run / BOOK)
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
     shown = library if given.like in library.names else with_clip(given.like, config, character, library)

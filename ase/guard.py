@@ -1,0 +1,292 @@
+"""A guard: a latent under which the character is about to fall gives way, for as long as that is so, to one under which it is not.
+
+Who begins a walk in the middle of a backflip falls, and would not if it did the backflip first. Small noise on joints never gets from one to the other, but the policy can do both
+and need only be asked. So a safety critic (Srinivasan et al. 2020, arXiv 2010.14603) learns who falls under the latents of each clip within a few seconds, of a policy whose
+training is over, and where the latent asked for is more dangerous than another by a margin, the policy acts under the other: generalised policy improvement over its skills
+(Barreto et al. 2017, arXiv 1606.05312, theorem 1). The policy itself stays as it is, and so do its skills where nothing threatens.
+
+Shapes: ``N`` environments, ``T`` control steps of a round, ``B`` batch, ``M`` moments, ``O`` observation, ``A`` action, ``Z`` latent, ``C`` clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ase.anchors import Anchors
+from ase.coaching import Player
+from ase.nets import Mlp
+from ase.rollout import Env
+from ase.symmetry import Mirror
+
+HIDDEN, LR, BATCH = (768, 384), 1.5e-3, 4096
+NOISE = 0.02  # on normalised observations while learning
+OWN_SHARE = 0.3  # of the episodes that begin on a clip begin with a latent of it
+GUARDED = 0.6  # horizons for which characters are guarded at most, before they are left alone
+ALONE = (1.2, 1.7)  # horizons for which they are then
+LEFT = 0.15  # chance to be left alone in a step in which the guard steps in
+KEEPS, TAKES = 0.3, 0.4  # of those left alone keep their latent; take the guard's; the rest take one of any clip
+KEPT = 0.5  # of the moments whose outcome is known are learned from
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """Attributes:
+    rounds: of acting and learning. steps: control steps of each environment in one. updates: the critic's gradient steps after each; its step size falls to 0 over all of them.
+    horizon_s: how dangerous a latent is tell falls within so many seconds.
+    margin: a latent is overruled where another has a chance to fall that is less by this.
+    """
+
+    rounds: int = 12
+    steps: int = 400
+    updates: int = 350
+    horizon_s: float = 2.5
+    margin: float = 0.12
+
+    def __post_init__(self) -> None:
+        if min(self.rounds, self.steps, self.updates) < 1:
+            raise ValueError(f"guard: rounds, steps, updates: got {self.rounds}, {self.steps}, {self.updates}; expected at least 1 each")
+        if self.horizon_s <= 0 or not 0 < self.margin < 1:
+            raise ValueError(f"guard: horizon_s, margin: got {self.horizon_s:g}, {self.margin:g}; expected more than 0, and more than 0 and less than 1")
+
+
+class Guard(nn.Module):
+    """Knows the chance to fall under the latents of each clip, and which latent to act under instead.
+
+    Args:
+        anchors: of the policy's clips. floor: ``[C]`` clips under which lying is no fall: they overrule none, and are not overruled.
+        mirror: of a symmetric policy; the guard is as symmetric as that, exactly.
+    """
+
+    points: Tensor
+    floor: Tensor
+    margin: Tensor
+
+    def __init__(self, anchors: Anchors, floor: Tensor, obs_dim: int, mirror: Mirror | None = None, margin: float = GuardConfig.margin):
+        super().__init__()
+        device = anchors.points.device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.net = Mlp(obs_dim, HIDDEN, len(floor), output_scale=0.01).to(device)
+        self.mirror, self.cell = mirror, anchors.cell
+        self.register_buffer("points", anchors.points, persistent=False)
+        self.register_buffer("floor", floor, persistent=False)
+        self.register_buffer("margin", torch.tensor(margin, device=device))
+
+    def danger(self, obs: Tensor) -> Tensor:
+        """The chance to fall within the horizon under the latents of each clip, ``[B, C]``, from normalised observations ``[B, O]``."""
+        return self.net(obs).sigmoid()
+
+    def instead(self, z: Tensor, clip: Tensor, other: Tensor) -> Tensor:
+        """Latents ``[B, Z]`` as far from the anchors of the clips ``other [B]`` as ``z [B, Z]`` are from those of ``clip [B]``."""
+        return F.normalize(z + self.points[other] - self.points[clip], dim=-1)
+
+    @torch.no_grad()
+    def forward(self, obs: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents ``[B, Z]`` to act under in normalised ``obs [B, O]`` where ``z [B, Z]`` are asked for, and who is overruled ``[B]``."""
+        asked, mirrored = z, torch.zeros_like(z[:, :1], dtype=torch.bool)
+        if self.mirror is not None:
+            obs, z, mirrored = self.mirror.fold(obs, z)
+        clip, danger = self.cell(z), self.danger(obs).masked_fill(self.floor, torch.inf)
+        least, safest = danger.min(-1)
+        overruled = (danger.gather(1, clip.unsqueeze(-1)).squeeze(-1) - least > self.margin) & ~self.floor[clip]
+        other = self.instead(z, clip, safest)
+        other = torch.cat((torch.where(mirrored, -other[:, :1], other[:, :1]), other[:, 1:]), dim=-1)
+        return torch.where(overruled.unsqueeze(-1), other, asked), overruled
+
+
+class GroundedEnv(Env, Protocol):
+    """Environments that tell who lies, ``down [N]``, whether that counts as a fall now or not, and how many control steps episodes may still last, ``steps_left [N]``."""
+
+    @property
+    def down(self) -> Tensor: ...
+    @property
+    def steps_left(self) -> Tensor: ...
+
+
+class Skilled(Player, Protocol):
+    """A player whose latents may stand for clips."""
+
+    anchors: Anchors | None
+    mirror: Mirror | None
+
+    def goes_down(self, z: Tensor) -> Tensor: ...
+
+
+def outcomes(ends: Tensor, fell: Tensor, down: Tensor, left: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """What becomes of each moment within ``horizon`` control steps.
+
+    Args:
+        ends, fell, down: ``[T, N]`` whether a latent's time ends with the step, in a fall (and so ends), or on the floor.
+        left: ``[T, N]`` control steps, from this one on, for which the latent would be held and seen if nobody fell.
+
+    Returns:
+        ``known [T, N]``: the latent would be held for the horizon, so that falls and their absence are seen alike; and ``bad [T, N]``: known, and it fell within the horizon or
+        lies at its end.
+    """
+    steps = len(fell)
+    to_go, falls = torch.zeros_like(left[0]), torch.zeros_like(fell[0])
+    known, bad = left >= horizon, torch.zeros_like(fell)
+    for t in range(steps - 1, -1, -1):
+        to_go, falls = torch.where(ends[t], 1, to_go + 1), torch.where(ends[t], fell[t], falls)
+        lies = down[t + horizon - 1] & (to_go >= horizon) if t + horizon <= steps else torch.zeros_like(falls)
+        bad[t] = known[t] & ((falls & (to_go <= horizon)) | lies)
+    return known, bad
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What was seen: normalised ``obs [M, O]`` in half precision, the ``clip [M]`` whose latent was held from then on, and whether that was ``bad [M]``."""
+
+    obs: Tensor
+    clip: Tensor
+    bad: Tensor
+
+
+class Watch:
+    """Characters that act without noise under latents of random clips, guarded for a while; then they are left alone, the more often where the guard steps in, under the latent
+    asked for, the one that the guard chooses, or any other: what becomes of them then is what the guard learns from.
+
+    Args:
+        horizon: control steps.
+    """
+
+    def __init__(self, env: GroundedEnv, learner: Skilled, guard: Guard, horizon: int):
+        self.env, self.learner, self.guard, self.horizon, self.generator = env, learner, guard, horizon, learner.generator
+        self.obs = env.reset()
+        everybody = torch.arange(env.num_envs, device=env.device)
+        self.clip, self.left, self.alone = torch.zeros_like(everybody), torch.zeros_like(everybody), torch.zeros_like(everybody, dtype=torch.bool)
+        self.z = learner.latents_for(self.clip)
+        self._ask(everybody, torch.ones_like(self.alone))
+
+    def _random(self, n: int) -> Tensor:
+        return torch.rand(n, generator=self.generator, device=self.env.device)
+
+    def _hold(self, ids: Tensor, low: float, high: float) -> None:
+        """``ids [n]`` have latents now that they hold for ``low`` to ``high`` horizons."""
+        self.left[ids] = ((low + (high - low) * self._random(len(ids))) * self.horizon).long() + 1
+        self.env.allow_floor(ids, self.guard.floor[self.clip[ids]] * self.left[ids])
+
+    def _ask(self, ids: Tensor, fresh: Tensor) -> None:
+        """Asks ``ids [n]`` for other latents, guarded; of those whose episodes are ``fresh [n]`` and began on clips some get latents of these."""
+        began = self.env.start_clip[ids]
+        own = fresh & (began >= 0) & (self._random(len(ids)) < OWN_SHARE)
+        self.clip[ids] = torch.where(own, began, self._any(len(ids)))
+        self.z = self.z.index_copy(0, ids, self.learner.latents_for(self.clip[ids]))
+        self.alone[ids] = False
+        self._hold(ids, 0.0, GUARDED)
+
+    def _any(self, n: int) -> Tensor:
+        return torch.randint(len(self.guard.floor), (n,), generator=self.generator, device=self.env.device)
+
+    def _leave(self, ids: Tensor, chosen: Tensor) -> None:
+        """Leaves ``ids [n]`` alone, some under the latents ``chosen [n, Z]`` by the guard, some under others."""
+        draw, clip = self._random(len(ids)), self._any(len(ids))
+        chosen = torch.where((draw < KEEPS).unsqueeze(-1), self.z[ids], chosen)
+        other = self.guard.instead(self.z[ids], self.clip[ids], clip)
+        self.z = self.z.index_copy(0, ids, torch.where((draw < KEEPS + TAKES).unsqueeze(-1), chosen, other))
+        self.clip[ids], self.alone[ids] = self.guard.cell(self.z[ids]), True
+        self._hold(ids, *ALONE)
+
+    @torch.no_grad()
+    def act(self, steps: int) -> tuple[Moments, float]:
+        """``steps`` control steps of everybody; a share of the moments of those left alone, and falls in 1,000 control steps of those guarded."""
+        env, learner = self.env, self.learner
+        seen, clips, left, ends, fell, down, alone = [], [], [], [], [], [], []
+        for t in range(steps):
+            obs = learner.obs_normalizer(self.obs)
+            chosen, overruled = self.guard(obs, self.z)
+            go = ~self.alone & ((self.left <= 0) | (overruled & (self._random(env.num_envs) < LEFT)))
+            ids = go.nonzero().squeeze(-1)
+            if len(ids):
+                self._leave(ids, chosen[ids])
+            seen.append(obs.half())
+            clips.append(self.clip.clone())
+            alone.append(self.alone.clone())
+            left.append(torch.minimum(self.left, env.steps_left).clamp_max(steps - t))
+            step = env.step(learner.policy(obs, torch.where(self.alone.unsqueeze(-1), self.z, chosen)))
+            over = step.terminated | step.truncated
+            fell.append(step.terminated)
+            down.append(env.down & ~self.guard.floor[self.clip])
+            self.left = self.left - 1
+            self.obs = env.reset(over.nonzero().squeeze(-1)) if over.any() else step.obs
+            ends.append(over | (self.left <= 0))
+            ids = (over | (self.alone & (self.left <= 0))).nonzero().squeeze(-1)
+            if len(ids):
+                self._ask(ids, over[ids])
+        falls, by_themselves = torch.stack(fell), torch.stack(alone)
+        known, bad = outcomes(torch.stack(ends), falls, torch.stack(down), torch.stack(left), self.horizon)
+        kept = (known & by_themselves).flatten()
+        kept &= self._random(len(kept)) < KEPT
+        moments = Moments(torch.cat(seen)[kept], torch.cat(clips)[kept], bad.flatten()[kept])
+        return moments, 1000 * float(falls[~by_themselves].float().mean())
+
+
+class Lessons:
+    """Teaches a guard, from mirror images, too, where it is symmetric.
+
+    Args:
+        updates: gradient steps in all; the step size falls to 0 over them.
+    """
+
+    def __init__(self, guard: Guard, updates: int, generator: torch.Generator, bf16: bool = False):
+        self.guard, self.generator, self.bf16 = guard, generator, bf16
+        self.optimizer = torch.optim.AdamW(guard.net.parameters(), LR, weight_decay=1e-3, fused=True)
+        self.schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, updates)
+        points = guard.points
+        self.image = guard.cell(torch.cat((-points[:, :1], points[:, 1:]), dim=-1))  # [C] the mirror image of each clip
+
+    def learn(self, seen: Moments, updates: int) -> float:
+        """Some of the gradient steps, on ``seen``; the mean cross-entropy, nats."""
+        mirror, device = self.guard.mirror, seen.obs.device
+        total = torch.zeros((), device=device)
+        for _ in range(updates):
+            rows = torch.randint(len(seen.obs), (BATCH,), generator=self.generator, device=device)
+            obs, clip = seen.obs[rows].float(), seen.clip[rows]
+            if mirror is not None:
+                other = torch.rand(len(rows), generator=self.generator, device=device) < 0.5
+                obs, clip = torch.where(other.unsqueeze(-1), mirror.obs(obs), obs), torch.where(other, self.image[clip], clip)
+            obs = obs + NOISE * torch.randn(obs.shape, generator=self.generator, device=device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+                logit = self.guard.net(obs).gather(1, clip.unsqueeze(-1)).squeeze(-1)
+            loss = F.binary_cross_entropy_with_logits(logit, seen.bad[rows].float())
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.schedule.step()
+            total += loss.detach() / updates
+        return float(total)
+
+
+def learn_guard(
+    env: GroundedEnv, learner: Skilled, control_dt: float, config: GuardConfig, told: Callable[[int, float, float], None] = lambda *made: None, bf16: bool = False
+) -> Guard:
+    """A guard for a policy whose latents stand for clips, learned in ``config.rounds`` rounds, each guarded by what was learned until then. The policy stays as it is.
+
+    Args:
+        told: called after each round with its number, the falls in 1,000 control steps of those guarded in it, and the critic's mean cross-entropy, nats.
+
+    Raises:
+        ValueError: latents do not stand for clips, or nothing can be seen for as long as the horizon.
+    """
+    anchors = learner.anchors
+    if anchors is None:
+        raise ValueError("guard: got skills whose latents stand for no clips; expected some trained with --train.latents.clip-share, such as preset locomotion")
+    horizon = max(1, round(config.horizon_s / control_dt))
+    guard = Guard(anchors, learner.goes_down(anchors.points), env.obs_dim, learner.mirror, config.margin)
+    watch, lessons = Watch(env, learner, guard, horizon), Lessons(guard, config.rounds * config.updates, learner.generator, bf16)
+    seen_for = min(config.steps, int(env.steps_left.max()))
+    if seen_for < horizon:
+        raise ValueError(f"guard: horizon_s: got {config.horizon_s:g} = {horizon} control steps; expected at most {seen_for}, which a round and an episode last")
+    seen = list[Moments]()
+    for k in range(config.rounds):
+        moments, falls = watch.act(config.steps)
+        seen.append(moments)
+        everything = Moments(*(torch.cat([getattr(part, name) for part in seen]) for name in ("obs", "clip", "bad")))
+        told(k + 1, falls, lessons.learn(everything, config.updates) if len(everything.obs) else 0.0)
+    return guard
