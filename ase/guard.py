@@ -28,10 +28,9 @@ HIDDEN, LR, BATCH = (768, 384), 1.5e-3, 4096
 NOISE = 0.02  # on normalised observations while learning
 OWN_SHARE = 0.3  # of the episodes that begin on a clip begin with a latent of it
 GUARDED = 0.6  # horizons for which characters are guarded at most, before they are left alone
-ALONE = (1.2, 1.7)  # horizons for which they are then
+ALONE = (1.3, 2.2)  # horizons for which they are then
 LEFT = 0.15  # chance to be left alone in a step in which the guard steps in
-KEEPS, TAKES = 0.3, 0.4  # of those left alone keep their latent; take the guard's; the rest take one of any clip
-KEPT = 0.5  # of the moments whose outcome is known are learned from
+KEEPS, TAKES = 0.3, 0.4  # of those keep their latent; take the guard's; the rest, and all others that are left alone, take one of any clip
 
 
 @dataclass(frozen=True)
@@ -149,8 +148,8 @@ class Moments:
 
 
 class Watch:
-    """Characters that act without noise under latents of random clips, guarded for a while; then they are left alone, the more often where the guard steps in, under the latent
-    asked for, the one that the guard chooses, or any other: what becomes of them then is what the guard learns from.
+    """Characters that act without noise under latents of random clips, guarded for a while. Then they are left alone under those of others, and in some steps in which the guard
+    steps in, too, under the latent asked for, the one that the guard chooses, or any other: what becomes of them then is what the guard learns from.
 
     Args:
         horizon: control steps.
@@ -184,9 +183,9 @@ class Watch:
     def _any(self, n: int) -> Tensor:
         return torch.randint(len(self.guard.floor), (n,), generator=self.generator, device=self.env.device)
 
-    def _leave(self, ids: Tensor, chosen: Tensor) -> None:
-        """Leaves ``ids [n]`` alone, some under the latents ``chosen [n, Z]`` by the guard, some under others."""
-        draw, clip = self._random(len(ids)), self._any(len(ids))
+    def _leave(self, ids: Tensor, chosen: Tensor, overruled: Tensor) -> None:
+        """Leaves ``ids [n]`` alone, some of those ``overruled [n]`` under the latents ``chosen [n, Z]`` by the guard."""
+        draw, clip = torch.where(overruled, self._random(len(ids)), 1.0), self._any(len(ids))
         chosen = torch.where((draw < KEEPS).unsqueeze(-1), self.z[ids], chosen)
         other = self.guard.instead(self.z[ids], self.clip[ids], clip)
         self.z = self.z.index_copy(0, ids, torch.where((draw < KEEPS + TAKES).unsqueeze(-1), chosen, other))
@@ -195,7 +194,7 @@ class Watch:
 
     @torch.no_grad()
     def act(self, steps: int) -> tuple[Moments, float]:
-        """``steps`` control steps of everybody; a share of the moments of those left alone, and falls in 1,000 control steps of those guarded."""
+        """``steps`` control steps of everybody; the moments of those left alone whose outcome is known, and falls in 1,000 control steps of those guarded."""
         env, learner = self.env, self.learner
         seen, clips, left, ends, fell, down, alone = [], [], [], [], [], [], []
         for t in range(steps):
@@ -204,7 +203,7 @@ class Watch:
             go = ~self.alone & ((self.left <= 0) | (overruled & (self._random(env.num_envs) < LEFT)))
             ids = go.nonzero().squeeze(-1)
             if len(ids):
-                self._leave(ids, chosen[ids])
+                self._leave(ids, chosen[ids], overruled[ids])
             seen.append(obs.half())
             clips.append(self.clip.clone())
             alone.append(self.alone.clone())
@@ -222,7 +221,6 @@ class Watch:
         falls, by_themselves = torch.stack(fell), torch.stack(alone)
         known, bad = outcomes(torch.stack(ends), falls, torch.stack(down), torch.stack(left), self.horizon)
         kept = (known & by_themselves).flatten()
-        kept &= self._random(len(kept)) < KEPT
         moments = Moments(torch.cat(seen)[kept], torch.cat(clips)[kept], bad.flatten()[kept])
         return moments, 1000 * float(falls[~by_themselves].float().mean())
 

@@ -338,6 +338,7 @@ MUTATIONS = [
     Mutation("ase/guard.py", "self.guard.floor[self.clip[ids]] * self.left[ids]", "self.left[ids]", GUARD),
     Mutation("ase/guard.py", "self.clip[ids], self.alone[ids] = self.guard.cell(self.z[ids]), True", "self.alone[ids] = True", GUARD),
     Mutation("ase/guard.py", "torch.where((draw < KEEPS).unsqueeze(-1), self.z[ids], chosen)", "chosen", GUARD),
+    Mutation("ase/guard.py", "torch.where(overruled, self._random(len(ids)), 1.0)", "self._random(len(ids))", GUARD),
     Mutation("ase/guard.py", "go = ~self.alone & ((self.left <= 0) | (overruled &", "go = ~self.alone & ((self.left <= 0) | (", GUARD),
     Mutation("ase/guard.py", "torch.where(self.alone.unsqueeze(-1), self.z, chosen)", "self.z", GUARD),
     Mutation("ase/guard.py", "torch.where(self.alone.unsqueeze(-1), self.z, chosen)", "chosen", GUARD),

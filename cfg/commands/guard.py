@@ -57,7 +57,7 @@ def main(args: Sequence[str]) -> None:
     config = replace(config, device=given.device, physics=given.physics, clips_dir=given.clips_dir or config.clips_dir)
     require_writable(given.run / SKILLS)
     character, library = load_world(config)
-    start, rounds, bf16 = replace(config.env.start, fallen=0.0, recovery=0.0), given.learn.rounds, use_bf16(config.train.bf16, library.device)
+    start, rounds, bf16 = replace(config.env.start, fallen=0.0, recovery=0.0, hard_share=0.0), given.learn.rounds, use_bf16(config.train.bf16, library.device)
     settings = replace(config.env, num_envs=given.num_envs, start=start, terminate_on_fall=True, episode_length_s=EPISODE_S)
     env = make_env(config, character, library, given.seed, settings)
     learner = load_policy(config, tree, env, given.run)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ase.anchors import Anchors
-from ase.guard import ALONE, GUARDED, KEEPS, KEPT, OWN_SHARE, TAKES, Guard, GuardConfig, Lessons, Moments, Watch, learn_guard, outcomes
+from ase.guard import ALONE, GUARDED, KEEPS, OWN_SHARE, TAKES, Guard, GuardConfig, Lessons, Moments, Watch, learn_guard, outcomes
 from ase.symmetry import Mirror
 from tests.ase.toys import CPU, Scripted, ToyStep, make_learner, tiny_config
 
@@ -131,12 +131,7 @@ def watching(env, clips=2, horizon=3, floor=None, danger=None):
     return Watch(env, learner, guard, horizon)
 
 
-def all_kept(monkeypatch):
-    monkeypatch.setattr("ase.guard.KEPT", 1.0)
-
-
-def test_moments_are_those_of_who_is_alone_and_what_came_of_them(monkeypatch):
-    all_kept(monkeypatch)
+def test_moments_are_those_of_who_is_alone_and_what_came_of_them():
     env = Standing(4, 2, terminate={(5, 0)}, truncate={(2, 1)}, down={(3, 2)})
     watch = watching(env)
     watch.left, watch.alone = torch.tensor([100, 100, 100, 7]), torch.tensor([True, True, True, False])
@@ -173,14 +168,7 @@ def test_falls_of_the_guarded_are_counted():
     assert watch.act(2)[1] == pytest.approx(1000 / 6)
 
 
-def test_a_share_of_the_moments_is_kept():
-    watch = watching(Standing(200, 2))
-    watch.alone[:], watch.left[:] = True, 100
-    assert len(watch.act(22)[0].obs) == pytest.approx(KEPT * 20 * 200, rel=0.1)
-
-
-def test_what_lies_where_it_may_is_no_worse_for_it(monkeypatch):
-    all_kept(monkeypatch)
+def test_what_lies_where_it_may_is_no_worse_for_it():
     watch = watching(Standing(2, 2, down={(t, i) for t in range(9) for i in range(2)}), floor=torch.tensor([False, True]))
     watch.clip, watch.left, watch.alone = torch.tensor([0, 1]), torch.tensor([50, 50]), torch.tensor([True, True])
     assert watch.act(4)[0].bad.view(2, 2).tolist() == [[True, False], [True, False]]
@@ -217,6 +205,17 @@ def test_who_is_left_alone_keeps_its_latent_or_takes_the_guards_or_any():
     same = (watch.z == before).all(-1)
     assert same.float().mean().item() == pytest.approx(KEEPS, abs=0.02)
     assert (int(watch.left.min()), int(watch.left.max())) == (int(ALONE[0] * 30), int(ALONE[1] * 30) - 1), "of which a step is over"
+
+
+def test_who_is_left_alone_where_nothing_threatens_takes_any_latent():
+    watch = watching(Standing(4000, 2), clips=4, horizon=30)
+    watch.clip[:], watch.left[:] = 0, 0
+    watch.z = watch.learner.latents_for(watch.clip)
+    before = watch.z.clone()
+    watch.act(1)
+    assert watch.alone.all()
+    assert torch.bincount(watch.clip, minlength=4).tolist() == pytest.approx([1000] * 4, rel=0.1)
+    assert not (watch.z == before).all(-1)[watch.clip > 0].any()
 
 
 def test_the_guard_acts_until_then_and_where_it_steps_in_characters_are_left_alone_at_times():
