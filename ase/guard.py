@@ -27,10 +27,11 @@ from ase.symmetry import Mirror
 HIDDEN, LR, BATCH = (768, 384), 1.5e-3, 4096
 NOISE = 0.02  # on normalised observations while learning
 OWN_SHARE = 0.3  # of the episodes that begin on a clip begin with a latent of it
-GUARDED = 0.6  # horizons for which characters are guarded at most, before they are left alone
+AT_ONCE = 0.5  # of those that are asked for another latent are left alone at once
+GUARDED = 1.0  # horizons for which the others are guarded at most, before they are left alone
 ALONE = (1.3, 2.2)  # horizons for which they are then
 LEFT = 0.15  # chance to be left alone in a step in which the guard steps in
-KEEPS, TAKES = 0.3, 0.4  # of those keep their latent; take the guard's; the rest, and all others that are left alone, take one of any clip
+KEEPS, TAKES = 0.2, 0.4  # of those left alone keep their latent; take one of the clip that seems safest; the rest take one of any
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,24 @@ class Guard(nn.Module):
         """Latents ``[B, Z]`` as far from the anchors of the clips ``other [B]`` as ``z [B, Z]`` are from those of ``clip [B]``."""
         return F.normalize(z + self.points[other] - self.points[clip], dim=-1)
 
-    @torch.no_grad()
-    def forward(self, obs: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The latents ``[B, Z]`` to act under in normalised ``obs [B, O]`` where ``z [B, Z]`` are asked for, and who is overruled ``[B]``."""
-        asked, mirrored = z, torch.zeros_like(z[:, :1], dtype=torch.bool)
+    def safest(self, obs: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents ``[B, Z]`` of the clip that is safest in normalised ``obs [B, O]``, and how much less dangerous than ``z [B, Z]`` they are, ``[B]`` (not at all where lying is no
+        fall)."""
+        mirrored = torch.zeros_like(z[:, :1], dtype=torch.bool)
         if self.mirror is not None:
             obs, z, mirrored = self.mirror.fold(obs, z)
         clip, danger = self.cell(z), self.danger(obs).masked_fill(self.floor, torch.inf)
-        least, safest = danger.min(-1)
-        overruled = (danger.gather(1, clip.unsqueeze(-1)).squeeze(-1) - least > self.margin) & ~self.floor[clip]
-        other = self.instead(z, clip, safest)
-        other = torch.cat((torch.where(mirrored, -other[:, :1], other[:, :1]), other[:, 1:]), dim=-1)
-        return torch.where(overruled.unsqueeze(-1), other, asked), overruled
+        least, which = danger.min(-1)
+        gain = torch.where(self.floor[clip], -torch.inf, danger.gather(1, clip.unsqueeze(-1)).squeeze(-1) - least)
+        other = self.instead(z, clip, which)
+        return torch.cat((torch.where(mirrored, -other[:, :1], other[:, :1]), other[:, 1:]), dim=-1), gain
+
+    @torch.no_grad()
+    def forward(self, obs: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents ``[B, Z]`` to act under in normalised ``obs [B, O]`` where ``z [B, Z]`` are asked for, and who is overruled ``[B]``."""
+        other, gain = self.safest(obs, z)
+        overruled = gain > self.margin
+        return torch.where(overruled.unsqueeze(-1), other, z), overruled
 
 
 class GroundedEnv(Env, Protocol):
@@ -148,8 +155,9 @@ class Moments:
 
 
 class Watch:
-    """Characters that act without noise under latents of random clips, guarded for a while. Then they are left alone under those of others, and in some steps in which the guard
-    steps in, too, under the latent asked for, the one that the guard chooses, or any other: what becomes of them then is what the guard learns from.
+    """Characters that act without noise under latents of random clips. Some are left alone at once; others are guarded for a while, and then left alone, the sooner where the guard
+    steps in, under the latent asked for, one of the clip that seems safest, or any other. What becomes of those alone is what the guard learns from. (What seems safest must be
+    tried: of forty clips it is often one that the critic knows too little of.)
 
     Args:
         horizon: control steps.
@@ -166,31 +174,31 @@ class Watch:
     def _random(self, n: int) -> Tensor:
         return torch.rand(n, generator=self.generator, device=self.env.device)
 
-    def _hold(self, ids: Tensor, low: float, high: float) -> None:
-        """``ids [n]`` have latents now that they hold for ``low`` to ``high`` horizons."""
-        self.left[ids] = ((low + (high - low) * self._random(len(ids))) * self.horizon).long() + 1
+    def _hold(self, ids: Tensor) -> None:
+        """``ids [n]`` have other latents from now on: for how long."""
+        draw, alone = self._random(len(ids)), self.alone[ids]
+        self.left[ids] = (torch.where(alone, ALONE[0] + (ALONE[1] - ALONE[0]) * draw, GUARDED * draw) * self.horizon).long() + 1
         self.env.allow_floor(ids, self.guard.floor[self.clip[ids]] * self.left[ids])
 
     def _ask(self, ids: Tensor, fresh: Tensor) -> None:
-        """Asks ``ids [n]`` for other latents, guarded; of those whose episodes are ``fresh [n]`` and began on clips some get latents of these."""
+        """Asks ``ids [n]`` for other latents; of those whose episodes are ``fresh [n]`` and began on clips some get latents of these."""
         began = self.env.start_clip[ids]
         own = fresh & (began >= 0) & (self._random(len(ids)) < OWN_SHARE)
         self.clip[ids] = torch.where(own, began, self._any(len(ids)))
         self.z = self.z.index_copy(0, ids, self.learner.latents_for(self.clip[ids]))
-        self.alone[ids] = False
-        self._hold(ids, 0.0, GUARDED)
+        self.alone[ids] = self._random(len(ids)) < AT_ONCE
+        self._hold(ids)
 
     def _any(self, n: int) -> Tensor:
         return torch.randint(len(self.guard.floor), (n,), generator=self.generator, device=self.env.device)
 
-    def _leave(self, ids: Tensor, chosen: Tensor, overruled: Tensor) -> None:
-        """Leaves ``ids [n]`` alone, some of those ``overruled [n]`` under the latents ``chosen [n, Z]`` by the guard."""
-        draw, clip = torch.where(overruled, self._random(len(ids)), 1.0), self._any(len(ids))
-        chosen = torch.where((draw < KEEPS).unsqueeze(-1), self.z[ids], chosen)
-        other = self.guard.instead(self.z[ids], self.clip[ids], clip)
-        self.z = self.z.index_copy(0, ids, torch.where((draw < KEEPS + TAKES).unsqueeze(-1), chosen, other))
+    def _leave(self, ids: Tensor, safest: Tensor) -> None:
+        """Leaves ``ids [n]`` alone, some under the latents of what seems ``safest [n, Z]``."""
+        draw, clip = self._random(len(ids)).unsqueeze(-1), self._any(len(ids))
+        other = torch.where(draw < KEEPS + TAKES, safest, self.guard.instead(self.z[ids], self.clip[ids], clip))
+        self.z = self.z.index_copy(0, ids, torch.where(draw < KEEPS, self.z[ids], other))
         self.clip[ids], self.alone[ids] = self.guard.cell(self.z[ids]), True
-        self._hold(ids, *ALONE)
+        self._hold(ids)
 
     @torch.no_grad()
     def act(self, steps: int) -> tuple[Moments, float]:
@@ -199,16 +207,17 @@ class Watch:
         seen, clips, left, ends, fell, down, alone = [], [], [], [], [], [], []
         for t in range(steps):
             obs = learner.obs_normalizer(self.obs)
-            chosen, overruled = self.guard(obs, self.z)
+            safest, gain = self.guard.safest(obs, self.z)
+            overruled = gain > self.guard.margin
             go = ~self.alone & ((self.left <= 0) | (overruled & (self._random(env.num_envs) < LEFT)))
             ids = go.nonzero().squeeze(-1)
             if len(ids):
-                self._leave(ids, chosen[ids], overruled[ids])
+                self._leave(ids, safest[ids])
             seen.append(obs.half())
             clips.append(self.clip.clone())
             alone.append(self.alone.clone())
             left.append(torch.minimum(self.left, env.steps_left).clamp_max(steps - t))
-            step = env.step(learner.policy(obs, torch.where(self.alone.unsqueeze(-1), self.z, chosen)))
+            step = env.step(learner.policy(obs, torch.where((overruled & ~self.alone).unsqueeze(-1), safest, self.z)))
             over = step.terminated | step.truncated
             fell.append(step.terminated)
             down.append(env.down & ~self.guard.floor[self.clip])
