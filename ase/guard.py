@@ -37,20 +37,23 @@ KEEPS, TAKES = 0.2, 0.4  # of those left alone keep their latent; take one of th
 @dataclass(frozen=True)
 class GuardConfig:
     """Attributes:
-    rounds: of acting and learning. steps: control steps of each environment in one. updates: the critic's gradient steps after each; its step size falls to 0 over all of them.
+    rounds: of acting and learning. steps: control steps of each environment in one. updates: the critic's gradient steps after each.
+    last_updates: those of another critic, in the end, on all that was seen: it is the one that is kept.
     horizon_s: how dangerous a latent is tell falls within so many seconds.
     margin: a latent is overruled where another has a chance to fall that is less by this.
     """
 
-    rounds: int = 12
+    rounds: int = 16
     steps: int = 400
-    updates: int = 350
+    updates: int = 150
+    last_updates: int = 6000
     horizon_s: float = 2.5
     margin: float = 0.12
 
     def __post_init__(self) -> None:
-        if min(self.rounds, self.steps, self.updates) < 1:
-            raise ValueError(f"guard: rounds, steps, updates: got {self.rounds}, {self.steps}, {self.updates}; expected at least 1 each")
+        if min(self.rounds, self.steps, self.updates, self.last_updates) < 1:
+            got = f"{self.rounds}, {self.steps}, {self.updates}, {self.last_updates}"
+            raise ValueError(f"guard: rounds, steps, updates, last_updates: got {got}; expected at least 1 each")
         if self.horizon_s <= 0 or not 0 < self.margin < 1:
             raise ValueError(f"guard: horizon_s, margin: got {self.horizon_s:g}, {self.margin:g}; expected more than 0, and more than 0 and less than 1")
 
@@ -238,18 +241,18 @@ class Lessons:
     """Teaches a guard, from mirror images, too, where it is symmetric.
 
     Args:
-        updates: gradient steps in all; the step size falls to 0 over them.
+        updates: gradient steps, over which the step size rises for a tenth and falls to nothing; 0: it stays as it is, over any number of them.
     """
 
     def __init__(self, guard: Guard, updates: int, generator: torch.Generator, bf16: bool = False):
         self.guard, self.generator, self.bf16 = guard, generator, bf16
         self.optimizer = torch.optim.AdamW(guard.net.parameters(), LR, weight_decay=1e-3, fused=True)
-        self.schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, updates)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, LR, updates, pct_start=0.1, cycle_momentum=False) if updates else None
         points = guard.points
         self.image = guard.cell(torch.cat((-points[:, :1], points[:, 1:]), dim=-1))  # [C] the mirror image of each clip
 
     def learn(self, seen: Moments, updates: int) -> float:
-        """Some of the gradient steps, on ``seen``; the mean cross-entropy, nats."""
+        """So many gradient steps on ``seen``; the mean cross-entropy, nats."""
         mirror, device = self.guard.mirror, seen.obs.device
         total = torch.zeros((), device=device)
         for _ in range(updates):
@@ -265,7 +268,8 @@ class Lessons:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            self.schedule.step()
+            if self.schedule is not None:
+                self.schedule.step()
             total += loss.detach() / updates
         return float(total)
 
@@ -285,15 +289,17 @@ def learn_guard(
     if anchors is None:
         raise ValueError("guard: got skills whose latents stand for no clips; expected some trained with --train.latents.clip-share, such as preset locomotion")
     horizon = max(1, round(config.horizon_s / control_dt))
-    guard = Guard(anchors, learner.goes_down(anchors.points), env.obs_dim, learner.mirror, config.margin)
-    watch, lessons = Watch(env, learner, guard, horizon), Lessons(guard, config.rounds * config.updates, learner.generator, bf16)
+    first, last = (Guard(anchors, learner.goes_down(anchors.points), env.obs_dim, learner.mirror, config.margin) for _ in range(2))
+    watch, lessons = Watch(env, learner, first, horizon), Lessons(first, 0, learner.generator, bf16)
     seen_for = min(config.steps, int(env.steps_left.max()))
     if seen_for < horizon:
         raise ValueError(f"guard: horizon_s: got {config.horizon_s:g} = {horizon} control steps; expected at most {seen_for}, which a round and an episode last")
-    seen = list[Moments]()
+    seen, everything = list[Moments](), Moments(*(torch.zeros(0, device=env.device) for _ in range(3)))
     for k in range(config.rounds):
         moments, falls = watch.act(config.steps)
         seen.append(moments)
         everything = Moments(*(torch.cat([getattr(part, name) for part in seen]) for name in ("obs", "clip", "bad")))
         told(k + 1, falls, lessons.learn(everything, config.updates) if len(everything.obs) else 0.0)
-    return guard
+    if len(everything.obs):
+        Lessons(last, config.last_updates, learner.generator, bf16).learn(everything, config.last_updates)
+    return last

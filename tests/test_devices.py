@@ -69,5 +69,5 @@ def test_nor_do_measures(trained):
 def test_nor_does_a_guard(clips_dir, tmp_path):
     out, clips = str(tmp_path / "run"), ("--clips-dir", str(clips_dir))
     assert run.main(["pretrain", "tiny", "--device", "cuda", "--train.latents.clip-share", "0.5", "--train.max-samples", "128", "--out", out, *clips]) == 0
-    short = ("--learn.rounds", "2", "--learn.steps", "20", "--learn.updates", "3", "--learn.horizon-s", "0.1", "--num-envs", "32", "--trials", "8")
+    short = ("--learn.rounds", "2", "--learn.steps", "20", "--learn.updates", "3", "--learn.last-updates", "3", "--learn.horizon-s", "0.1", "--num-envs", "32", "--trials", "8")
     assert run.main(["guard", out, "--device", "cuda", *short]) == 0

@@ -14,7 +14,7 @@ from ase.run_folder import SKILLS
 from cfg.wiring import begin_with, load_policy, load_skills, load_world, make_env, make_learner, read_skills
 from tests.commands import error_line
 
-FAST = ["--learn.rounds", "2", "--learn.steps", "20", "--learn.updates", "3", "--learn.horizon-s", "0.1", "--num-envs", "32", "--trials", "16"]
+FAST = ["--learn.rounds", "2", "--learn.steps", "20", "--learn.updates", "3", "--learn.last-updates", "3", "--learn.horizon-s", "0.1", "--num-envs", "32", "--trials", "16"]
 
 
 @pytest.fixture(scope="module")
