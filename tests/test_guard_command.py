@@ -41,6 +41,7 @@ def test_skills_are_given_a_guard_with_which_they_act(alone: Path, tmp_path: Pat
     assert re.search(r"guard, round 2 of 2: falls per 1,000 steps \d+\.\d\d; cross-entropy 0\.\d+; \d+ s", told)
     assert re.search(r"falls in 16 rollouts of 10 s: \d+\.\d%; with the guard \d+\.\d%, which overrules \d+\.\d% of the time", told)
     after, kept = read_skills(alone)
+    assert kept.pop("guard") == {"rounds": 2, "steps": 20, "updates": 3, "last_updates": 3, "horizon_s": 0.1, "margin": 0.25, "num_envs": 32, "seed": 0}
     assert kept == info
     guard = after.pop("guard")
     assert guard["margin"] == pytest.approx(0.25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -68,7 +68,8 @@ def main(args: Sequence[str]) -> None:
         print(f"guard, round {number} of {rounds}: falls per 1,000 steps {falls:.2f}; cross-entropy {error:.3f}; {time.perf_counter() - begun:.0f} s", flush=True)
 
     guard = learn_guard(env, learner, config.env.control_dt, given.learn, told, bf16)
-    checkpoint.save(given.run / SKILLS, tree | {"guard": guard.state_dict()}, "skills", info)
+    how = asdict(given.learn) | {"num_envs": given.num_envs, "seed": given.seed}
+    checkpoint.save(given.run / SKILLS, tree | {"guard": guard.state_dict()}, "skills", info | {"guard": how})
     print(f"wrote guard into {given.run / SKILLS}")
     if not given.trials:
         return
