@@ -59,7 +59,8 @@ def main(args: Sequence[str]) -> None:
     character, library = load_world(config)
     start, rounds, bf16 = replace(config.env.start, fallen=0.0, recovery=0.0), given.learn.rounds, use_bf16(config.train.bf16, library.device)
     settings = replace(config.env, num_envs=given.num_envs, start=start, terminate_on_fall=True, episode_length_s=EPISODE_S)
-    env = make_env(config, character, library, given.seed, replace(settings, start=replace(start, hard_share=0.0)))
+    alike = replace(start, hard_share=0.0)  # falls are what is looked for here: clips that they come from need not be preferred
+    env = make_env(config, character, library, given.seed, replace(settings, start=alike))
     learner = load_policy(config, tree, env, given.run)
     learner.generator.manual_seed(given.seed)
     begun = time.perf_counter()
