@@ -47,7 +47,7 @@ class Rollouts:
     windows: Tensor
     window_owner: Tensor
     window_step: Tensor
-    overruled: float
+    overruled: float = 0.0
 
 
 @torch.no_grad()

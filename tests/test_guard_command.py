@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import run
+from ase.evaluate import roll_out
 from ase.run_folder import SKILLS
 from cfg.wiring import begin_with, load_policy, load_skills, load_world, make_env, make_learner, read_skills
 from tests.commands import error_line
@@ -56,6 +57,9 @@ def test_skills_are_given_a_guard_with_which_they_act(alone: Path, tmp_path: Pat
     learner.guard.danger = lambda obs: torch.tensor([[0.9, 0.1]]).expand(len(obs), -1)
     obs, points = env.reset(), learner.anchors.points
     torch.testing.assert_close(learner.act(obs, points[[0]].expand(len(obs), -1)), learner.act(obs, points[[1]].expand(len(obs), -1)))
+
+    some = torch.arange(len(obs)) % 4 // 3  # three of four are asked for the first clip
+    assert roll_out(env, learner, points[some], 16, config.env.history).overruled == pytest.approx(0.75)
 
     assert measures(alone, tmp_path / "b.json")["overruled"] >= 0
     assert measures(alone, tmp_path / "c.json", "--no-guard")["overruled"] is None
