@@ -323,6 +323,9 @@ def test_what_evaluate_cannot_do_is_one_line(trained: Path, capsys: pytest.Captu
     assert "--transitions: got -1; expected at least 0" in error_line(capsys, "evaluate", str(trained), "--transitions", "-1")
     line = error_line(capsys, "evaluate", "ase/pretrained/heading", "--html", "page.html")
     assert "--html: got task controller ase/pretrained/heading; expected skills (for controllers: run.py compare RUN RUN --html FILE)" in line
+    assert (
+        error_line(capsys, "evaluate", "ase/pretrained/heading", "--no-guard") == "error: run.py evaluate: --no-guard: got task controller ase/pretrained/heading; expected skills"
+    )
 
 
 def test_render_shows_the_latents_of_named_clips(with_cells: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

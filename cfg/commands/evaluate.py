@@ -95,6 +95,8 @@ def main(args: Sequence[str]) -> None:
         raise ValueError(f"run.py evaluate: --transitions: got {given.transitions}; expected at least 0")
     if given.html and (given.run / CONTROLLER).is_file():
         raise ValueError(f"run.py evaluate: --html: got task controller {given.run}; expected skills (for controllers: run.py compare RUN RUN --html FILE)")
+    if not given.guard and (given.run / CONTROLLER).is_file():
+        raise ValueError(f"run.py evaluate: --no-guard: got task controller {given.run}; expected skills")
     if (given.run / CONTROLLER).is_file():
         measures = evaluate_controller(given)
         table = task_table(measures, str(given.run))
@@ -108,11 +110,15 @@ def main(args: Sequence[str]) -> None:
     Console().print(table)
 
 
+def skills_of(given: EvaluateArgs) -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and tensors of the run, without its guard if that is not wanted."""
+    config, tree = load_skills(given.run, given.clips_dir)
+    return config, {name: part for name, part in tree.items() if given.guard or name != "guard"}
+
+
 def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     """See `ase.evaluate.evaluate`, `ase.transitions`, `envs.quality`, `ase.by_clip`, `ase.robustness`, `ase.convergence`; over seeds as in `ase.confidence`."""
-    config, tree = load_skills(given.run, given.clips_dir)
-    if not given.guard:
-        tree.pop("guard", None)
+    config, tree = skills_of(given)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
     start = replace(config.env.start, fallen=0.0, recovery=0.0)
@@ -138,7 +144,7 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
 
 def thumbnails(given: EvaluateArgs) -> dict[str, bytes]:
     """A strip of pictures of each clip's own latent, mirror images left out, or of six random latents where clips have none: PNG files by name."""
-    config, tree = load_skills(given.run, given.clips_dir)
+    config, tree = skills_of(given)
     config = replace(config, device="cpu", physics="cpu")  # a few characters
     character, library = load_world(config)
     learner = load_policy(config, tree, make_env(config, character, library, 0, replace(config.env, num_envs=1)), given.run)
