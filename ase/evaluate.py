@@ -59,9 +59,11 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
     learner.hold(env, z, steps)
 
     def act(obs: Tensor) -> Tensor:
-        if learner.guard is not None:
-            overruled.append(float(learner.heed(learner.obs_normalizer(obs), z)[1].float().mean()))
-        return learner.act(obs, z)
+        """As ``learner.act``, and remembers who was overruled."""
+        obs = learner.obs_normalizer(obs)
+        heeded, others = learner.heed(obs, z)
+        overruled.append(others)
+        return learner.policy(obs, heeded)
 
     for t, (step, alive) in enumerate(on_their_feet(env, act, start, steps)):
         watch()
@@ -71,7 +73,7 @@ def roll_out(env: MeasuredEnv, learner: Learner, z: Tensor, steps: int, history:
             windows.append(step.disc_obs[alive])
             owners.append(alive.nonzero().squeeze(-1))
             times.append(torch.full_like(owners[-1], t))
-    share = sum(overruled) / steps
+    share = float(torch.stack(overruled).float().mean())
     return Rollouts(torch.stack(poses), torch.stack(alives), ~alives[-1], began, torch.cat(windows), torch.cat(owners), torch.cat(times), share)
 
 

@@ -294,12 +294,11 @@ def learn_guard(
     seen_for = min(config.steps, int(env.steps_left.max()))
     if seen_for < horizon:
         raise ValueError(f"guard: horizon_s: got {config.horizon_s:g} = {horizon} control steps; expected at most {seen_for}, which a round and an episode last")
-    seen, everything = list[Moments](), Moments(*(torch.zeros(0, device=env.device) for _ in range(3)))
+    seen: Moments | None = None
     for k in range(config.rounds):
-        moments, falls = watch.act(config.steps)
-        seen.append(moments)
-        everything = Moments(*(torch.cat([getattr(part, name) for part in seen]) for name in ("obs", "clip", "bad")))
-        told(k + 1, falls, lessons.learn(everything, config.updates) if len(everything.obs) else 0.0)
-    if len(everything.obs):
-        Lessons(last, config.last_updates, learner.generator, bf16).learn(everything, config.last_updates)
+        more, falls = watch.act(config.steps)
+        seen = more if seen is None else Moments(torch.cat((seen.obs, more.obs)), torch.cat((seen.clip, more.clip)), torch.cat((seen.bad, more.bad)))
+        told(k + 1, falls, lessons.learn(seen, config.updates) if len(seen.obs) else 0.0)
+    if seen is not None and len(seen.obs):
+        Lessons(last, config.last_updates, learner.generator, bf16).learn(seen, config.last_updates)
     return last

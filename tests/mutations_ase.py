@@ -360,7 +360,7 @@ MUTATIONS = [
     Mutation("ase/learner.py", "({} if self.guard is None else {", "({} if True else {", GUARD),
     Mutation("cfg/wiring.py", 'if "guard" in tree:', "if False:", GUARDED),
     Mutation("cfg/commands/evaluate.py", 'if given.guard or name != "guard"', "", GUARDED),
-    Mutation("ase/evaluate.py", "share = sum(overruled) / steps", "share = sum(overruled)", GUARDED),
+    Mutation("ase/evaluate.py", "overruled.append(others)", "overruled.append(~others)", GUARDED),
     Mutation("ase/evaluate.py", "rolled.overruled if learner.guard is not None else None", "rolled.overruled", GUARDED),
     Mutation("envs/humanoid.py", "self.fallen = self.down & ", "self.fallen = ", "tests/envs/test_falls.py tests/envs/test_env_ends.py"),
 ]
