@@ -139,5 +139,5 @@ def test_the_guard_sees_hangs_and_memory(guarded):
         str(bomb())
     memory = peak("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    assert np.ones(2**24).sum() == 2**24
+    assert np.ones(2**26).sum() == 2**26  # more than what the tests before may have left free within this process
     assert peak() - memory > 2**26
