@@ -62,9 +62,9 @@ class QualityRecorder:
         if not ids or len(self._kept) < MIN_STEPS:
             return {}
         env = self.env
-        together = CharacterState(**{f.name: torch.stack([getattr(state, f.name) for state in self._kept]) for f in fields(CharacterState)}).cpu()  # [T, N]
+        together = CharacterState(**{f.name: torch.stack([getattr(state, f.name) for state in self._kept]) for f in fields(CharacterState)}).to("cpu")  # [T, N]
         mine = self._mean([together[:, k] for k in ids])
-        clips = self._mean([motion.cpu() for motion in clip_motions(env.library, env.config.control_dt)])
+        clips = self._mean([motion.to("cpu") for motion in clip_motions(env.library, env.config.control_dt)])
         found = mine | {f"clip_{name}": value for name, value in clips.items()}
         for name, unit in (("foot_skate", "m_s"), ("jerk", "m_s3")):
             found[f"{name}_ratio"] = mine[f"{name}_{unit}"] / max(clips[f"{name}_{unit}"], 1e-6)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
+from envs.approach import Approaches
 from envs.character import Character
 from envs.features import FeatureLayout, observe
 from envs.physics import Physics
@@ -35,6 +36,7 @@ class StartMix:
             is the share of recent starts on it that fell within `EARLY_S`. Without this, motion that is hard is hardly practised: its episodes are the shortest.
         even_time: the weights of clips are shares of the time that is spent in episodes which start on them, not of these starts: a clip is drawn the less the longer its recent
             episodes were. Where some clips allow no fall and others nothing else, starts alone would leave the latter next to nothing.
+        approach: share of the clip starts that are on the way to the clip only, from another or from the rest pose (`envs.approach`).
         grace_s: for this long a fall does not end the episode after a fallen or recovery start, and after a clip start that lies low or will within `SOON_S`, as in a cartwheel.
     """
 
@@ -44,14 +46,15 @@ class StartMix:
     recovery: float = 0.0
     hard_share: float = 0.0
     even_time: bool = False
+    approach: float = 0.0
     grace_s: float = 2.0
 
     def __post_init__(self) -> None:
         shares = (self.clip, self.default, self.fallen)
         if min(shares) < 0 or sum(shares) <= 0 or not 0 <= self.recovery <= 1:
             raise ValueError(f"start mix: got clip {self.clip}, default {self.default}, fallen {self.fallen}, recovery {self.recovery}; expected shares >= 0, recovery in [0, 1]")
-        if not 0 <= self.hard_share < 1:
-            raise ValueError(f"start mix: hard_share: got {self.hard_share:g}; expected at least 0 and less than 1")
+        if not (0 <= self.hard_share < 1 and 0 <= self.approach < 1):
+            raise ValueError(f"start mix: hard_share, approach: got {self.hard_share:g}, {self.approach:g}; expected at least 0 and less than 1")
 
 
 def default_state(character: Character, n: int) -> CharacterState:
@@ -163,6 +166,7 @@ class StartBank:
         self._codec, self._fallen = StateCodec(character.skeleton), fallen
         self._columns = FeatureLayout.of(character).style_columns.to(library.device)
         self._low = low_times(library, character, control_dt, SOON_S)
+        self._approaches = Approaches(library, character, control_dt, self._resting()) if mix.approach else None
         self.failure = torch.ones(library.num_clips, device=library.device)
         self.seconds = torch.ones(library.num_clips, device=library.device)
         self._shares = torch.tensor([mix.clip, mix.default, mix.fallen], dtype=torch.float32, device=library.device)
@@ -231,11 +235,20 @@ class StartBank:
         return Starts(*self._codec.encode(state), obs[:, -1], obs[..., self._columns], grace_steps, clip_ids)
 
     def _random_on_clip(self, n: int) -> Starts:
-        return self.on_clip(*self.library.sample(n, self.generator, (self.history - 1) * self.control_dt, self.clip_weights))
+        near = int((torch.rand(n, generator=self.generator, device=self.library.device) < self.mix.approach).sum()) if self._approaches is not None else 0
+        parts = [self.on_clip(*self.library.sample(n - near, self.generator, (self.history - 1) * self.control_dt, self.clip_weights))] if near < n else []
+        if self._approaches is not None and near:
+            state, clips = self._approaches.draw(near, self.clip_weights, self.generator)
+            parts.append(replace(self.at_rest(*self._codec.encode(state), 0), clip=clips))
+        return Starts.cat(parts)
+
+    def _resting(self) -> CharacterState:
+        """One character in the rest pose."""
+        return default_state(self.character, 1).to(self.library.device)
 
     def standing(self, n: int) -> Starts:
         """In the rest pose."""
-        qpos, qvel = (row.to(self.library.device) for row in self._codec.encode(default_state(self.character, 1)))
+        qpos, qvel = self._codec.encode(self._resting())
         return self.at_rest(qpos, qvel, 0).rows(torch.zeros(n, dtype=torch.long, device=self.library.device))
 
     def _lying(self, n: int) -> Starts:

@@ -68,9 +68,9 @@ class CharacterState:
     def __getitem__(self, index) -> CharacterState:
         return CharacterState(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def cpu(self) -> CharacterState:
-        """The same in the host's memory."""
-        return CharacterState(**{f.name: getattr(self, f.name).cpu() for f in fields(self)})
+    def to(self, device: torch.device | str) -> CharacterState:
+        """The same on a device."""
+        return CharacterState(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
     def reshape(self, *lead: int) -> CharacterState:
         """The same states with the leading dimensions reshaped to ``lead``."""

@@ -30,14 +30,25 @@ DEVIATIONS = "tests/envs/test_deviations.py"
 LQR = "tests/envs/test_lqr.py"
 MOTION_GRAPH = "tests/envs/test_motion_graph.py"
 TEACHING = "tests/test_teaching.py"
+APPROACH = "tests/envs/test_approach.py"
 WAYS = "tests/envs/test_ways.py"
 DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
     Mutation("envs/engines.py", "len(os.sched_getaffinity(0))", "os.cpu_count()", ENGINES),
-    Mutation("motions/skeleton.py", "getattr(self, f.name).cpu()", "getattr(self, f.name)", DEVICES),
+    Mutation("motions/skeleton.py", "getattr(self, f.name).to(device)", "getattr(self, f.name)", DEVICES),
     Mutation("envs/resets.py", "qpos.to(device), qvel.to(device)", "qpos, qvel", DEVICES),
     Mutation("envs/resets.py", "(1 - hard + hard * self.failure)", "(1 - hard + hard * (1 - self.failure))", RESETS),
+    Mutation("envs/approach.py", "1 - 2 * state.root_quat[..., 1:3]", "1 - state.root_quat[..., 1:3]", APPROACH),
+    Mutation("envs/approach.py", "& (low <= NEAR_M)", "", APPROACH),
+    Mutation("envs/approach.py", "heading(here.root_quat) - heading(there.root_quat)", "heading(there.root_quat) - heading(here.root_quat)", APPROACH),
+    Mutation("envs/approach.py", "return a + part * (b - a)", "return b + part * (a - b)", APPROACH),
+    Mutation("envs/approach.py", "first + share * (last - first) - lowest", "first - lowest", APPROACH),
+    Mutation("envs/approach.py", "self._shares(stand | never[self._clips])", "self._shares(stand)", APPROACH),
+    Mutation("envs/approach.py", "moments / each.clamp_min(1)[self._clips]", "moments", APPROACH),
+    Mutation("envs/approach.py", "there = there.where(resting < 0.5, ", "there = there.where(resting < 0.0, ", APPROACH),
+    Mutation("envs/resets.py", "self._approaches.draw(near, self.clip_weights", "self._approaches.draw(near, self.library.weights", APPROACH),
+    Mutation("envs/resets.py", "self._codec.encode(state), 0), clip=clips)", "self._codec.encode(state), 0))", APPROACH),
     Mutation("envs/resets.py", "keep = (1 - FORGET) ** count", "keep = (1 - FORGET) * count", RESETS),
     Mutation("envs/resets.py", 'self.failure, self.seconds = saved["clips"].to', 'self.failure, self.seconds = saved["drawn_for"].to', RESETS),
     Mutation("envs/resets.py", "weights / self.seconds.clamp_min(SHORTEST_S)", "weights * self.seconds.clamp_min(SHORTEST_S)", RESETS),

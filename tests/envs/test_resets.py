@@ -301,5 +301,7 @@ def test_a_restored_bank_prefers_what_the_saved_one_did(character, library):
 
 
 def test_an_impossible_preference_is_refused():
-    with pytest.raises(ValueError, match="start mix: hard_share: got 1; expected at least 0 and less than 1"):
+    with pytest.raises(ValueError, match="start mix: hard_share, approach: got 1, 0; expected at least 0 and less than 1"):
         StartMix(hard_share=1.0)
+    with pytest.raises(ValueError, match="got 0, -0\\.1; expected"):
+        StartMix(approach=-0.1)
