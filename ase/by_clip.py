@@ -1,4 +1,4 @@
-"""Does a latent of a clip play that clip? For skills whose clips have cells of the latent sphere (`ase.anchors`).
+"""Does a latent of a clip play that clip, and begin it? For skills whose clips have cells of the latent sphere (`ase.anchors`).
 
 Shapes: ``N`` characters, ``C`` clips, ``T`` control steps.
 """
@@ -10,10 +10,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ase.evaluate import MeasuredEnv
+from ase.clip_space import ClipSpace
+from ase.evaluate import WINDOW_EVERY, MeasuredEnv
 from ase.learner import Learner
 from ase.metrics import planar_speed, turn_rate
-from ase.rollout import on_their_feet
+from ase.rollout import Env, on_their_feet
+
+BEGUN_WITHIN_S = 2.0  # a clip is begun from standing if it is played from then on
 
 
 class ClipEnv(MeasuredEnv, Protocol):
@@ -70,3 +73,34 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
             "style_reward": round(float(style[mine].mean()), 4),
         }
     return found
+
+
+@torch.no_grad()
+def begin_clips(env: Env, learner: Learner, space: ClipSpace, seconds: float, control_dt: float, seed: int) -> dict[str, float]:
+    """Has ``N / C`` characters for each clip, which begin in the rest pose, act for ``seconds`` under a latent of that clip's cell.
+
+    Args:
+        env: whose episodes begin in the rest pose. space: of the clips.
+
+    Returns:
+        For each clip the share of all whole seconds after `BEGUN_WITHIN_S` whose windows are nearest to it on average (`ClipSpace.nearest`); of those who fell none are.
+    """
+    assert learner.anchors is not None, "only clips with cells have latents of their own"
+    generator = torch.Generator(env.device).manual_seed(seed)
+    n, steps, second, first = env.num_envs, round(seconds / control_dt), round(1.0 / control_dt), round(BEGUN_WITHIN_S / control_dt)
+    count = (steps - first) // second
+    ids = torch.arange(n, device=env.device) % space.num_clips
+    start = env.reset()
+    z = learner.anchors.sample(ids, generator)
+    learner.hold(env, z, steps)
+    windows, parts, standing = [], [], torch.ones(n, dtype=torch.bool, device=env.device)
+    for t, (step, alive) in enumerate(on_their_feet(env, lambda seen: learner.act(seen, z), start, first + count * second)):
+        standing = alive
+        if t >= first and (t - first) % WINDOW_EVERY == 0:
+            windows.append(step.disc_obs)
+            parts.append(torch.arange(n, device=env.device) * count + (t - first) // second)
+    nearest, part = space.nearest(space.scaled(torch.cat(windows)), torch.cat(parts))
+    owner = part // count
+    right = ((nearest == ids[owner]) & standing[owner]).float()
+    played = torch.zeros(n, device=env.device).index_add_(0, owner, right) / count
+    return {name: round(float(played[ids == k].mean()), 4) for k, name in enumerate(space.names)}

@@ -117,7 +117,7 @@ def measures_table(measures: dict[str, Any], title: str) -> Table:
             table.add_row("falls, by where they began", ", ".join(f"{name} {each['fell']} of {each['rollouts']}" for name, each in value.items()))
         elif key == "clip_latents":
             for name, played in value.items():
-                what = "{speed_m_s:.2f} m/s of {clip_speed_m_s:.2f}, {turn_rad_s:+.2f} rad/s, style {style_reward:.2f}, falls {fall_rate:.0%}"
+                what = "{speed_m_s:.2f} m/s of {clip_speed_m_s:.2f}, {turn_rad_s:+.2f} rad/s, style {style_reward:.2f}, falls {fall_rate:.0%}; {from_rest:.0%} from standing"
                 table.add_row(f"latents of {name}", what.format(**played))
         elif isinstance(value, dict) and "per_latent" in value:
             table.add_row(key, f"{value['min']:.2f} to {value['max']:.2f}, mean {value['mean']:.2f}")

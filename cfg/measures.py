@@ -63,6 +63,13 @@ MEASURES = (
         HIGH,
         PERCENT,
     ),
+    Measure(
+        "begun_from_rest",
+        "begun from standing",
+        "share of clips that who begins in the rest pose plays under their own latents, for at least a quarter of the time after two seconds",
+        HIGH,
+        PERCENT,
+    ),
     Measure("transition_fall_rate", "falls in transitions", "share of rollouts with a change of latent that end in a fall", LOW, PERCENT),
     Measure("style_reward", "style reward", "how much like the clips it is asked for, by the run's own discriminator", HIGH),
     Measure("likeness", "likeness", "the same whatever clip was asked for", HIGH),

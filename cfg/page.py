@@ -163,6 +163,6 @@ def _said(played: Mapping[str, float]) -> Iterator[str]:
     """A clip's numbers, those that there are."""
     if "speed_m_s" in played:
         yield f"{played['speed_m_s']:.2f} m/s" + (f" (the clip {played['clip_speed_m_s']:.2f})" if "clip_speed_m_s" in played else "")
-    for key, form in (("turn_rad_s", "turns {:+.2f} rad/s"), ("fall_rate", "falls {:.1%}"), ("style_reward", "style {:.2f}")):
+    for key, form in (("turn_rad_s", "turns {:+.2f} rad/s"), ("fall_rate", "falls {:.1%}"), ("style_reward", "style {:.2f}"), ("from_rest", "from standing {:.0%} of the time")):
         if key in played:
             yield form.format(played[key])

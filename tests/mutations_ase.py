@@ -188,6 +188,12 @@ MUTATIONS = [
     Mutation("ase/ppo.py", "z[torch.randperm(len(z), generator=generator, device=device)[part]]", "z[part]", "tests/ase/test_ppo.py"),
     Mutation("ase/rollout.py", "alive & ~step.terminated", "alive", BY_CLIP),
     Mutation("ase/by_clip.py", "round(1.0 / control_dt), None", "None, None", BY_CLIP),
+    Mutation("ase/by_clip.py", "learner.hold(env, z, steps)", "", BY_CLIP),
+    Mutation("ase/by_clip.py", "count = (steps - first) // second", "count = steps // second", BY_CLIP),
+    Mutation("ase/by_clip.py", "nearest == ids[owner]", "nearest != ids[owner]", BY_CLIP),
+    Mutation("ase/by_clip.py", "& standing[owner]", "", BY_CLIP),
+    Mutation("ase/by_clip.py", "+ (t - first) // second", "", BY_CLIP),
+    Mutation("cfg/commands/evaluate.py", "share >= COVERAGE_SHARE", "share < COVERAGE_SHARE", "tests/test_cli.py"),
     Mutation("ase/by_clip.py", "standing = mine & on_feet.any(0)", "standing = mine", BY_CLIP),
     # Latents by weight, trained beginnings, time on a device, CMU's takes by their joint angles
     Mutation("ase/anchors.py", "torch.multinomial(weights, n", "torch.multinomial(torch.ones_like(weights), n", ANCHORS),

@@ -13,11 +13,11 @@ import tyro
 from PIL import Image
 from rich.console import Console
 
-from ase.by_clip import play_clips
+from ase.by_clip import begin_clips, play_clips
 from ase.clip_space import ClipSpace
 from ase.confidence import over_seeds as skills_over_seeds
 from ase.convergence import verdict
-from ase.evaluate import evaluate
+from ase.evaluate import COVERAGE_SHARE, evaluate
 from ase.evaluate_task import over_seeds, play_episodes
 from ase.learner import Learner
 from ase.report import measures_table, task_table
@@ -39,7 +39,7 @@ from envs.resets import StartMix
 from envs.throws import ThrowConfig
 from motions.library import MotionLibrary
 
-BY_CLIP, BY_CLIP_S = 16, 5.0  # characters that play each clip with its own latents, and for how long
+BY_CLIP, BY_CLIP_S, BEGIN_S = 16, 5.0, 6.0  # characters that play each clip with its own latents, and for how long: those that begin on it, and in the rest pose
 BEFORE_S, AFTER_S = 3.0, 5.0  # before a push or throw; a pushed or fallen character has the latter to get to its feet
 RANDOM_SHOWN, SHOWN_S, SHOWN_SIZE, SHOWN_FRAMES = 6, 5.0, 160, 8  # the page's pictures: latents, seconds (the second half is seen), pixels, frames
 NEVER_S = 3600.0  # pushes and throws come when they are asked for
@@ -117,7 +117,8 @@ def skills_of(given: EvaluateArgs) -> tuple[RunConfig, dict[str, Any]]:
 
 
 def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
-    """See `ase.evaluate.evaluate`, `ase.transitions`, `envs.quality`, `ase.by_clip`, `ase.robustness`, `ase.convergence`; over seeds as in `ase.confidence`."""
+    """See `ase.evaluate.evaluate`, `ase.transitions`, `envs.quality`, `ase.by_clip`, `ase.robustness`, `ase.convergence`; over seeds as in `ase.confidence`. Where clips have
+    latents of their own, ``begun_from_rest`` is the share of those that fill at least a quarter of the seconds of who begins in the rest pose under their latents."""
     config, tree = skills_of(given)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
@@ -138,7 +139,11 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
     if learner.anchors is not None:
         each = make_env(config, character, library, given.seed, replace(settings, num_envs=BY_CLIP * library.num_clips, episode_length_s=BY_CLIP_S + 1))
-        measures["clip_latents"] = play_clips(each, learner, library, BY_CLIP_S, dt, given.seed)
+        played = play_clips(each, learner, library, BY_CLIP_S, dt, given.seed)
+        resting = make_env(config, character, library, given.seed, replace(settings, num_envs=each.num_envs, start=StartMix(clip=0, default=1), episode_length_s=BEGIN_S + 1))
+        begun = begin_clips(resting, learner, space, BEGIN_S, dt, given.seed)
+        measures["clip_latents"] = {name: played[name] | {"from_rest": begun[name]} for name in library.names}
+        measures["begun_from_rest"] = sum(share >= COVERAGE_SHARE for share in begun.values()) / library.num_clips
     return measures | {"convergence": verdict(learning_curves(given.run), measures["clips"])}
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ase.by_clip import play_clips
+from ase.by_clip import begin_clips, play_clips
+from ase.clip_space import ClipSpace
 from tests.ase.toys import CPU, ToyStep, make_learner, tiny_config
 
 DT = 0.1
@@ -83,3 +84,51 @@ def test_a_clip_under_which_all_fall_at_once_has_no_speed():
     found = played(fall_s=0.5, each=2)
     assert found["fast"] == {"fall_rate": 1.0, "speed_m_s": 0.0, "turn_rad_s": 0.0, "clip_speed_m_s": 3.0, "style_reward": 0.0}
     assert found["slow"]["speed_m_s"] == 2.0
+
+
+class Two:
+    """Windows of two clips: one is all 0, the other all 1."""
+
+    clip_names = ("still", "busy")
+
+    def all_windows(self):
+        clips = torch.arange(8) // 4
+        return clips.float().view(-1, 1, 1).expand(-1, 2, 3) + 0.01 * torch.randn(8, 2, 3, generator=torch.Generator().manual_seed(0)), clips
+
+
+class Beginners(Walkers):
+    """Characters that look like the second clip from ``busy_s [n]`` on, and like the first until then; those in ``falls`` fall at 4 s."""
+
+    def __init__(self, busy_s, falls=()):
+        super().__init__(len(busy_s), fall_s=4.0, each=10**9)
+        self.busy_s, self.falls = torch.tensor(busy_s), falls
+
+    def step(self, action):
+        self.t += 1
+        fell = torch.zeros(self.num_envs, dtype=torch.bool)
+        fell[list(self.falls)] = self.t == 40
+        busy = (self.t * DT > self.busy_s + 1e-6).float()
+        return ToyStep(torch.zeros(self.num_envs, 3), torch.zeros(self.num_envs), fell, torch.zeros_like(fell), busy.view(-1, 1, 1).expand(-1, 2, 3))
+
+
+def begun(busy_s, falls=()):
+    env = Beginners(busy_s, falls)
+    learner = make_learner(env, tiny_config(latents={"dim": 4, "clip_share": 0.5}), mirrored_clips=torch.tensor([-1, -1]), floor_clips=torch.tensor([False, True]))
+    asked = []
+    learner.act = lambda obs, z: asked.append(learner.anchors.cell(z).tolist()) or torch.zeros(len(z), 2)
+    found = begin_clips(env, learner, ClipSpace(Two()), seconds=6.5, control_dt=DT, seed=0)
+    assert len(asked) == 60, "two seconds and four whole ones"
+    assert all(each == [0, 1] * (len(busy_s) // 2) for each in asked)
+    assert env.allowed == (list(range(len(busy_s))), [0, 65] * (len(busy_s) // 2)), "what the second shows is no fall"
+    return found
+
+
+def test_a_clip_is_begun_by_who_plays_it_from_two_seconds_on():
+    never, at_once = 99.0, 0.0
+    assert begun([never, at_once]) == {"still": 1.0, "busy": 1.0}
+    assert begun([at_once, never]) == {"still": 0.0, "busy": 0.0}
+    assert begun([3.0, 3.0, never, 2.0]) == {"still": (0.25 + 1) / 2, "busy": (0.75 + 1) / 2}
+
+
+def test_who_falls_has_begun_nothing():
+    assert begun([99.0, 0.0, 99.0, 0.0], falls=[1, 2]) == {"still": 0.5, "busy": 0.5}
