@@ -2,9 +2,9 @@
 (DAgger, Ross et al. 2011, as in `ase.coaching`).
 
 A policy can be asked what it would do in any state under any latent. So half of the moments are learned from under a latent of the clip that led there, half under that of any,
-which is what changes are made of.
+which is what changes are made of. But what it says is worth something only where it has been: whoever has never done a backflip is not asked in the middle of one.
 
-Shapes: ``N`` environments, ``B`` batch, ``O`` observation, ``A`` action, ``Z`` latent, ``C`` clips of the pupil.
+Shapes: ``N`` environments, ``B`` batch, ``O`` observation, ``A`` action, ``Z`` latent, ``C`` clips of the pupil, ``K`` moments of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ase.rollout import Env
 
 HOLD_STEPS = 45  # for which a latent is held on average
 ANEW = 1 / HOLD_STEPS  # chance, in a control step, that a character gets another
-FAMILIAR = 2.2  # root mean square of normalised observations up to which they are like those that a policy was trained on; a walk has 0.7, a run 1.6, who lies 3
+ANY = -1  # the clip of a moment that is everybody's
 OWN_SHARE = 0.5  # of the episodes that start on a clip begin with its latent, and of the moments that are learned from are under the latent that led there
 
 
@@ -59,13 +59,31 @@ class DistillConfig:
 
 
 @dataclass(frozen=True)
+class Landmarks:
+    """Moments of the clips, which tell where a state belongs.
+
+    Attributes:
+        obs: ``[K, O]`` observations. clip: ``[K]`` whose they are; `ANY` where a character just stands, as in any clip.
+        scale: ``[O]`` what observations are multiplied by to be compared.
+    """
+
+    obs: Tensor
+    clip: Tensor
+    scale: Tensor
+
+    def nearest(self, obs: Tensor) -> Tensor:
+        """The clip ``[B]``, or `ANY`, of the moment that each of ``obs [B, O]`` is nearest to."""
+        return self.clip[torch.cdist(obs * self.scale, self.obs * self.scale).argmin(-1)]
+
+
+@dataclass(frozen=True)
 class Master:
     """A trained policy that teaches some clips.
 
     Attributes:
         policy, normalizer: of observations.
         shift: ``[C, Z]`` from the pupil's anchor of each clip to its own; of clips that it teaches.
-        teaches: ``[C]`` which those are. anywhere: ``[C]`` of which it does so in states, too, that it has not been trained in, for nobody else does.
+        teaches: ``[C]`` which those are. anywhere: ``[C]`` of which it does so in the middle of clips, too, that it does not know, for nobody else does.
     """
 
     policy: Policy
@@ -75,18 +93,16 @@ class Master:
     anywhere: Tensor
 
 
-def advice(masters: list[Master], obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
-    """What the first that teaches each ``clip [B]`` and knows such states would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as ``z [B, Z]``
-    is from the pupil's. Somebody must teach it anywhere."""
+def advice(masters: list[Master], landmarks: Landmarks, obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
+    """What the first that teaches each ``clip [B]`` and has been where that is asked would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as
+    ``z [B, Z]`` is from the pupil's. Somebody must teach it anywhere."""
     found: Tensor | None = None
-    left = torch.ones_like(clip, dtype=torch.bool)
+    left, near = torch.ones_like(clip, dtype=torch.bool), landmarks.nearest(obs)
     for master in masters:
-        ids = (left & master.teaches[clip]).nonzero().flatten()
-        seen = master.normalizer(obs[ids])
-        does = master.anywhere[clip[ids]] | (seen.square().mean(-1).sqrt() < FAMILIAR)
-        ids, seen = ids[does], seen[does]
+        knows = master.anywhere[clip] | (near == ANY) | master.teaches[near]
+        ids = (left & master.teaches[clip] & knows).nonzero().flatten()
         if len(ids):
-            action = master.policy(seen, F.normalize(z[ids] + master.shift[clip[ids]], dim=-1))
+            action = master.policy(master.normalizer(obs[ids]), F.normalize(z[ids] + master.shift[clip[ids]], dim=-1))
             found = action.new_zeros(len(obs), action.shape[1]) if found is None else found
             found[ids] = action
             left[ids] = False
@@ -101,8 +117,8 @@ class School:
         obs: ``[N, O]`` present observations. clip, z: ``[N]`` and ``[N, Z]`` what they are asked for.
     """
 
-    def __init__(self, env: Env, student: Student, masters: list[Master], weights: Tensor):
-        self.env, self.student, self.masters, self.weights, self.generator = env, student, masters, weights, student.generator
+    def __init__(self, env: Env, student: Student, masters: list[Master], landmarks: Landmarks, weights: Tensor):
+        self.env, self.student, self.masters, self.landmarks, self.weights, self.generator = env, student, masters, landmarks, weights, student.generator
         self.obs = env.reset()
         self.clip = self.draw(env.num_envs)
         self.z = student.latents_for(self.clip)
@@ -126,7 +142,7 @@ class School:
             under.append(self.clip)
             action = self.student.act(self.obs, self.z)
             if led:
-                action = torch.where(self.chance(count, led).unsqueeze(-1), advice(self.masters, self.obs, self.clip, self.z), action)
+                action = torch.where(self.chance(count, led).unsqueeze(-1), advice(self.masters, self.landmarks, self.obs, self.clip, self.z), action)
             step = env.step(action + self._noises * torch.randn(action.shape, generator=self.generator, device=env.device))
             over = step.terminated | step.truncated
             self.obs = env.reset(over.nonzero().flatten()) if over.any() else step.obs
@@ -141,7 +157,14 @@ class School:
 
 
 def distill(
-    env: Env, student: Student, masters: list[Master], weights: Tensor, config: DistillConfig, told: Callable[[int, float, float], None] = lambda *made: None, bf16: bool = False
+    env: Env,
+    student: Student,
+    masters: list[Master],
+    landmarks: Landmarks,
+    weights: Tensor,
+    config: DistillConfig,
+    told: Callable[[int, float, float], None] = lambda *made: None,
+    bf16: bool = False,
 ) -> None:
     """Teaches the policy what ``masters`` do, who between them teach all clips of which ``weights [C]`` are more than 0, each as often as these say. The statistics that it sees
     observations by stay as they are after the first round, as in `ase.coaching`.
@@ -149,7 +172,7 @@ def distill(
     Args:
         told: called after each round with its number, the root mean square error of the actions, and the falls in 1,000 control steps.
     """
-    generator, device, school = student.generator, env.device, School(env, student, masters, weights)
+    generator, device, school = student.generator, env.device, School(env, student, masters, landmarks, weights)
     optimizer = torch.optim.Adam(student.policy.parameters(), config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, config.rounds)
     seen, under = school.obs[:0], school.clip[:0]
@@ -164,7 +187,7 @@ def distill(
             clips = torch.where(school.chance(len(rows), OWN_SHARE), under[rows], school.draw(len(rows)))
             latents = student.latents_for(clips)
             with torch.no_grad():
-                right = advice(masters, seen[rows], clips, latents)
+                right = advice(masters, landmarks, seen[rows], clips, latents)
                 obs = student.obs_normalizer(seen[rows])
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 loss = (student.policy(obs, latents) - right).square().mean()

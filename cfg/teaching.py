@@ -14,15 +14,17 @@ from ase import checkpoint
 from ase.actor_critic import use_bf16
 from ase.cloning import remember
 from ase.coaching import Round, coach
-from ase.distillation import Master, distill
+from ase.distillation import ANY, Landmarks, Master, distill
 from ase.distributed import rank
 from ase.learner import Learner
 from cfg.schema import RunConfig
 from cfg.wiring import read_skills
+from envs.approach import stands
 from envs.character import Character
 from envs.clip_actions import ClipActions, clip_actions
 from envs.engines import make_physics
 from envs.expert import Expert
+from envs.features import observe
 from envs.guided import Guided
 from envs.humanoid import HumanoidEnv
 from envs.lqr import Dynamics, Regulators
@@ -215,8 +217,16 @@ def masters_of(learner: Learner, clips: tuple[str, ...], runs: Sequence[Path]) -
     return found
 
 
+def landmarks_of(env: HumanoidEnv) -> Landmarks:
+    """Moments of the clips of ``env``, a control step apart."""
+    clips, times = env.library.moments(env.config.control_dt)
+    state, scale = env.library.state_at(clips, times), torch.zeros(env.obs_dim, device=env.device)
+    scale[env.layout.style_columns.to(env.device)] = env.layout.tracking_weights().to(env.device).sqrt()
+    return Landmarks(observe(state, env.character.skeleton), torch.where(stands(state, env.character), ANY, clips), scale)
+
+
 def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Sequence[Path]) -> None:
-    """Teaches a learner what the trained skills of ``runs`` do, of each clip what the first of them does that knows it and such states."""
+    """Teaches a learner what the trained skills of ``runs`` do, of each clip what the first of them does that knows it and has been there."""
     masters = masters_of(learner, env.library.names, runs)
     weights = env.library.weights * torch.stack([master.teaches for master in masters]).any(0)
 
@@ -224,4 +234,4 @@ def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Seque
         if rank() == 0 and (number % EVERY_ROUNDS == 0 or number == config.train.distill.rounds):
             print(f"taught, round {number} of {config.train.distill.rounds}: error {error:.3f}; falls per 1,000 steps {falls:.2f}", flush=True)
 
-    distill(env, learner, masters, weights, config.train.distill, told, use_bf16(config.train.bf16, env.device))
+    distill(env, learner, masters, landmarks_of(env), weights, config.train.distill, told, use_bf16(config.train.bf16, env.device))

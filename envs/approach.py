@@ -57,9 +57,7 @@ class Approaches:
 
     def __init__(self, library: MotionLibrary, character: Character, control_dt: float, rest: CharacterState):
         self.library, self.character, self.rest = library, character, rest
-        count = (library.durations_s / control_dt).long() + 1
-        self._clips = torch.arange(library.num_clips, device=library.device).repeat_interleave(count)  # [U]
-        self._times = torch.cat([torch.arange(int(steps), device=library.device) for steps in count]) * control_dt
+        self._clips, self._times = library.moments(control_dt)  # [U]
         stand = stands(library.state_at(self._clips, self._times), character)
         never = self._clips.bincount(stand.float(), minlength=library.num_clips) == 0
         self._begun, self._left = self._shares(stand | never[self._clips]), self._shares(stand)

@@ -105,6 +105,13 @@ class MotionLibrary:
         span = (last - min_time_s).clamp_min(0.0)
         return (min_time_s + span * torch.rand(len(clip_ids), generator=generator, device=self.device)).minimum(last)
 
+    def moments(self, step_s: float) -> tuple[Tensor, Tensor]:
+        """Every clip from its beginning, ``step_s`` seconds apart: ``clip_ids [n]`` and ``times_s [n]``, clip by clip."""
+        count = (self.durations_s / step_s + 1e-3).long() + 1
+        clip_ids = torch.arange(self.num_clips, device=self.device).repeat_interleave(count)
+        first = torch.cat((count.new_zeros(1), count.cumsum(0)[:-1]))
+        return clip_ids, (torch.arange(len(clip_ids), device=self.device) - first[clip_ids]) * step_s
+
     def state_at(self, clip_ids: Tensor, times_s: Tensor) -> CharacterState:
         """The motion's state at ``times_s [...]`` of ``clip_ids [...]``.
 

@@ -34,6 +34,8 @@ BEND = "tests/motions/test_bend.py"
 
 MUTATIONS = [
     Mutation("motions/library.py", "dtype=torch.float32, device=self.device)  # [C, 3]", "dtype=torch.float32)  # [C, 3]", "tests/test_devices.py"),
+    Mutation("motions/library.py", "- first[clip_ids]) * step_s", ") * step_s", LIBRARY),
+    Mutation("motions/library.py", "(self.durations_s / step_s + 1e-3).long() + 1", "(self.durations_s / step_s + 1e-3).long()", LIBRARY),
     # Rotations
     Mutation("motions/rotations.py", "aw * bx + ax * bw + ay * bz - az * by", "aw * bx + ax * bw - ay * bz + az * by", ROTATIONS),
     Mutation("motions/rotations.py", "2.0 * torch.atan2(sin, w)", "torch.atan2(sin, w)", ROTATIONS),

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 import run
-from ase.distillation import School
+from ase.distillation import ANY, School
 from cfg.teaching import masters_of
 from cfg.wiring import begin_with, load_skills, load_world, make_env, make_learner
+from envs.approach import stands
+from envs.features import observe
 from tests.commands import error_line
 
 TAUGHT = ["--train.latents.clip-share", "0.5", "--train.distill.rounds", "2", "--train.distill.steps", "3", "--train.distill.updates", "4", "--train.distill.batch-size", "32"]
@@ -47,6 +49,13 @@ def test_a_run_is_taught_each_clip_by_the_first_who_knows_it(
     assert schools[0].env.num_envs == 16
     assert [each.teaches.tolist() for each in schools[0].masters] == [[False, False, True], [False, True, True]]
     assert [each.anywhere.tolist() for each in schools[0].masters] == [[False, False, False], [False, True, True]]
+    landmarks, env = schools[0].landmarks, schools[0].env
+    clips, times = env.library.moments(env.config.control_dt)
+    assert torch.equal(landmarks.obs, observe(env.library.state_at(clips, times), env.character.skeleton))
+    assert torch.equal(landmarks.clip, torch.where(stands(env.library.state_at(clips, times), env.character), ANY, clips))
+    shown = torch.zeros(env.obs_dim, dtype=torch.bool)
+    shown[env.layout.style_columns] = True
+    assert torch.equal(landmarks.scale > 0, shown)
     assert schools[0].weights.tolist() == pytest.approx([0.0, 0.6, 0.2])
     assert run.main([*args, out, "--resume"]) == 0
     assert len(schools) == 2, "a run that goes on is not taught anew"

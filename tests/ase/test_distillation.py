@@ -1,11 +1,13 @@
 """Teaching a policy what others can do."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ase.coaching import NOISES
-from ase.distillation import ANEW, FAMILIAR, OWN_SHARE, DistillConfig, Master, School, advice, distill
+from ase.distillation import ANEW, ANY, OWN_SHARE, DistillConfig, Landmarks, Master, School, advice, distill
 from ase.normalizer import SETTLED
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
@@ -15,6 +17,9 @@ SHORT = DistillConfig(rounds=8, steps=20, updates=80, batch_size=256, lr=1e-2, l
 
 def student(env):
     return make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
+
+
+NOWHERE = Landmarks(torch.zeros(1, 2), torch.tensor([ANY]), torch.ones(2))  # all states are everybody's
 
 
 def master(act, *clips, shift=None, anywhere=None):
@@ -32,30 +37,35 @@ def test_each_clip_is_taught_by_its_master_under_a_latent_as_far_from_its_anchor
     z = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
     shift = torch.arange(24.0).view(3, 8) / 10
     other = master(lambda obs, z: z[:, :2], 1, 2, shift=shift)
-    found = advice([master(lambda obs, z: obs, 0), other], torch.arange(8.0).view(4, 2), torch.tensor([2, 0, 1, 0]), z)
+    found = advice([master(lambda obs, z: obs, 0), other], NOWHERE, torch.arange(8.0).view(4, 2), torch.tensor([2, 0, 1, 0]), z)
     expected = F.normalize(z + shift[torch.tensor([2, 0, 1, 0])], dim=-1)[:, :2]
     torch.testing.assert_close(found, torch.stack((expected[0], torch.tensor([20.0, 30.0]), expected[2], torch.tensor([60.0, 70.0]))))
 
 
-def test_who_has_not_been_trained_in_a_state_leaves_it_to_the_next_who_knows_the_clip():
+def test_who_does_not_know_a_clip_leaves_what_is_in_the_middle_of_it_to_the_next():
     first = master(lambda obs, z: torch.ones(len(obs), 2), 0, 1, anywhere=[1])
     second = master(lambda obs, z: torch.full((len(obs), 2), 2.0), 0, 2)
-    near, far = FAMILIAR / 10 - 0.01, FAMILIAR / 10 + 0.01
-    obs = torch.tensor([[near, near], [far, far], [far, far], [near, near], [2 * far, 0.0], [1.6 * near, 0.0]])
-    found = advice([first, second], obs, torch.tensor([0, 0, 1, 2, 0, 0]), torch.zeros(6, 8))
-    assert found[:, 0].tolist() == [1, 2, 1, 2, 2, 2]
+    landmarks = Landmarks(torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]), torch.tensor([ANY, 0, 1, 2]), torch.ones(2))
+    at = torch.tensor([0.1, 0.9, 2.2, 2.8, 2.8, 2.8, 0.1])
+    found = advice([first, second], landmarks, torch.stack((at, torch.zeros(7)), dim=-1), torch.tensor([0, 0, 0, 0, 1, 2, 2]), torch.zeros(7, 8))
+    assert found[:, 0].tolist() == [1, 1, 1, 2, 1, 2, 2]
+
+
+def test_states_are_compared_by_scale():
+    landmarks = Landmarks(torch.tensor([[0.0, 0.0], [1.0, 5.0]]), torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
+    assert landmarks.nearest(torch.tensor([[0.4, 5.0], [0.6, 0.0]])).tolist() == [0, 1]
 
 
 def test_a_policy_learns_what_several_others_do_wherever_it_gets_to():
     env = PointMass(32, seed=0)
     learner, made = student(env), []
-    distill(env, learner, masters(), torch.ones(3), SHORT, lambda *each: made.append(each))
+    distill(env, learner, masters(), NOWHERE, torch.ones(3), SHORT, lambda *each: made.append(each))
     assert [each[0] for each in made] == list(range(1, 9))
     assert made[-1][1] < 0.05 < made[0][1]
     assert made[-1][2] == 0.0
     obs, clips = 2 * torch.rand(300, 2, generator=torch.Generator().manual_seed(1)) - 1, torch.arange(300) % 3
     z = learner.latents_for(clips)
-    torch.testing.assert_close(learner.act(obs, z), advice(masters(), obs, clips, z), atol=0.15, rtol=0)
+    torch.testing.assert_close(learner.act(obs, z), advice(masters(), NOWHERE, obs, clips, z), atol=0.15, rtol=0)
     assert float(learner.obs_normalizer.count) == SETTLED
     assert learner.obs_normalizer.mean.abs().max() > 0.01, "statistics are of what was seen first"
 
@@ -64,7 +74,9 @@ def test_what_weighs_nothing_is_not_taught():
     env = PointMass(32, seed=0)
     asked = []
     known = master(lambda obs, z: 0.0 * obs, 0, 2)
-    distill(env, student(env), [known, master(lambda obs, z: asked.append(obs), 1)], torch.tensor([1.0, 0.0, 1.0]), DistillConfig(rounds=1, steps=5, updates=3, batch_size=64))
+    distill(
+        env, student(env), [known, master(lambda obs, z: asked.append(obs), 1)], NOWHERE, torch.tensor([1.0, 0.0, 1.0]), DistillConfig(rounds=1, steps=5, updates=3, batch_size=64)
+    )
     assert asked == []
 
 
@@ -79,7 +91,9 @@ def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(m
     monkeypatch.setattr(School, "act", act)
     every = [master(lambda obs, z, k=k: asked.append((len(led), k, obs / 10)) or 0.0 * obs, k) for k in range(3)]
     made = []
-    distill(env, student(env), every, torch.ones(3), DistillConfig(rounds=6, steps=10, updates=20, batch_size=300, led_rounds=4, kept=640), lambda *each: made.append(each))
+    distill(
+        env, student(env), every, NOWHERE, torch.ones(3), DistillConfig(rounds=6, steps=10, updates=20, batch_size=300, led_rounds=4, kept=640), lambda *each: made.append(each)
+    )
     assert led == [(10, share) for share in (1.0, 0.75, 0.5, 0.25, 0.0, 0.0)]
     assert [each[2] for each in made] == [1000 * 4 / 320] * 6
     for k in range(1, 7):
@@ -90,7 +104,7 @@ def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(m
 
 
 def school(env):
-    return School(env, student(env), masters(), torch.ones(3))
+    return School(env, student(env), masters(), NOWHERE, torch.ones(3))
 
 
 def test_moments_are_those_before_each_step_and_the_fallen_start_anew():
@@ -120,7 +134,7 @@ def test_who_starts_on_a_clip_mostly_is_asked_for_it():
 def test_who_starts_on_a_clip_that_nobody_teaches_is_asked_for_another():
     env = Scripted(60, 3, terminate={(0, i) for i in range(60)})
     env.start_clip = torch.full((60,), 1)
-    here = School(env, student(env), [master(lambda obs, z: obs[:, :2], 0, 2)], torch.tensor([1.0, 0.0, 1.0]))
+    here = School(env, student(env), [master(lambda obs, z: obs[:, :2], 0, 2)], NOWHERE, torch.tensor([1.0, 0.0, 1.0]))
     here.act(1, 0.0)
     assert here.clip.unique().tolist() == [0, 2]
 
@@ -139,7 +153,7 @@ def test_latents_are_held_for_a_while():
 @pytest.mark.parametrize(("led", "share"), [(0.0, 0.0), (0.4, 0.4), (1.0, 1.0)])
 def test_masters_act_in_a_share_of_the_steps(led, share):
     env = Scripted(3000, 3)
-    here = School(env, student(env), [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], torch.ones(3))
+    here = School(env, student(env), [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], replace(NOWHERE, obs=torch.zeros(1, 3), scale=torch.ones(3)), torch.ones(3))
     here.act(1, led)
     off = (env.actions[0] - 7).norm(dim=-1)
     assert (off < 1).float().mean().item() == pytest.approx(share, abs=0.04)

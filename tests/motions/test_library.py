@@ -248,6 +248,13 @@ def test_times_are_uniform_and_leave_room_for_the_window(three, rng):
         assert float(drawn.max()) > 0.99
 
 
+def test_moments_are_those_of_every_clip_a_step_apart(three):
+    clips, times = three.moments(0.25)
+    assert clips.tolist() == [0] * 3 + [1] * 5 + [2] * 9
+    torch.testing.assert_close(times, torch.cat([0.25 * torch.arange(n) for n in (3, 5, 9)]))
+    assert three.moments(0.3)[0].tolist() == [0] * 2 + [1] * 4 + [2] * 7, "none beyond a clip's end"
+
+
 def test_sampling_follows_its_generator(three):
     a, b = (three.sample(100, torch.Generator().manual_seed(5)) for _ in range(2))
     assert (a[0] == b[0]).all()
