@@ -278,7 +278,6 @@ MUTATIONS = [
     Mutation("ase/distillation.py", "(near == ANY) | master.teaches[near]", "master.teaches[near]", DISTILLATION),
     Mutation("ase/distillation.py", "| master.teaches[near]", "", DISTILLATION),
     Mutation("ase/distillation.py", "obs * self.scale, self.obs", "obs, self.obs", DISTILLATION),
-    Mutation("ase/distillation.py", "seen.square().mean(-1).sqrt()", "seen.abs().mean(-1)", DISTILLATION),
     Mutation("cfg/teaching.py", ".to(points) - points[k]", ".to(points) + points[k]", "tests/test_taught.py"),
     Mutation("ase/distillation.py", "z[ids] + master.shift[clip[ids]]", "z[ids]", DISTILLATION),
     Mutation("ase/distillation.py", "master.normalizer(obs[ids])", "obs[ids]", DISTILLATION),
