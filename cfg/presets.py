@@ -165,7 +165,28 @@ def full() -> RunConfig:
     return replace(base, preset="full", dataset="full", env=env, train=train)
 
 
-PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "swift": swift, "getup": getup, "full": full}
+def begin() -> RunConfig:
+    """A specialist in beginning, from standing and walking, a few skills that are done so far only by who is started on their clips: most episodes begin on the way to one of them
+    (`envs.approach`). Begins with trained skills, and is a teacher then: ``pretrain begin --skills ase/pretrained/full``; ``pretrain full --skills RUN --teachers BEGUN RUN``."""
+    base = full()
+    start = StartMix(clip=0.9, default=0.1, hard_share=0.7, even_time=True, approach=0.8, grace_s=4.0)
+    latents = replace(base.train.latents, clip_share=0.9)
+    ppo = replace(base.train.ppo, policy_lr=7e-5, policy_lr_end=1.5e-5, minibatch_size=4096, average_samples=500_000)
+    train = replace(
+        base.train,
+        max_samples=20_000_000,
+        imitation_travel=(0.4, 0.15),
+        imitation_stray_s=1.0,
+        imitation_wide=0.4,
+        clone=CloneConfig(),
+        coach=CoachConfig(),
+        latents=latents,
+        ppo=ppo,
+    )
+    return replace(base, preset="begin", dataset="begin", env=replace(base.env, num_envs=2048, start=start), train=train)
+
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "swift": swift, "getup": getup, "full": full, "begin": begin}
 
 
 def preset(name: str) -> RunConfig:
