@@ -83,13 +83,14 @@ class Master:
     Attributes:
         policy, normalizer: of observations.
         shift: ``[C, Z]`` from the pupil's anchor of each clip to its own; of clips that it teaches.
-        teaches: ``[C]`` which those are. anywhere: ``[C]`` of which it does so in the middle of clips, too, that it does not know, for nobody else does.
+        teaches: ``[C]`` which those are. been: ``[C]`` clips that it was trained on. anywhere: ``[C]`` clips that it teaches in the middle of others, too, for nobody else does.
     """
 
     policy: Policy
     normalizer: Normalizer
     shift: Tensor
     teaches: Tensor
+    been: Tensor
     anywhere: Tensor
 
 
@@ -99,7 +100,7 @@ def advice(masters: list[Master], landmarks: Landmarks, obs: Tensor, clip: Tenso
     found: Tensor | None = None
     left, near = torch.ones_like(clip, dtype=torch.bool), landmarks.nearest(obs)
     for master in masters:
-        knows = master.anywhere[clip] | (near == ANY) | master.teaches[near]
+        knows = master.anywhere[clip] | (near == ANY) | master.been[near]
         ids = (left & master.teaches[clip] & knows).nonzero().flatten()
         if len(ids):
             action = master.policy(master.normalizer(obs[ids]), F.normalize(z[ids] + master.shift[clip[ids]], dim=-1))

@@ -167,7 +167,8 @@ def full() -> RunConfig:
 
 def begin() -> RunConfig:
     """A specialist in beginning, from standing and walking, a few skills that are done so far only by who is started on their clips: most episodes begin on the way to one of them
-    (`envs.approach`). Begins with trained skills, and is a teacher then: ``pretrain begin --skills ase/pretrained/full``; ``pretrain full --skills RUN --teachers BEGUN RUN``."""
+    (`envs.approach`). Begins with trained skills, and teaches others then:
+    ``pretrain begin --skills ase/pretrained/full``; ``pretrain full --skills RUN --teachers BEGUN=CLIP,CLIP RUN``."""
     base = full()
     start = StartMix(clip=0.9, default=0.1, hard_share=0.7, even_time=True, approach=0.8, grace_s=4.0)
     latents = replace(base.train.latents, clip_share=0.9)

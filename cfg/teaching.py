@@ -33,6 +33,7 @@ from envs.motion_graph import motion_graph
 from envs.refine import best_refined
 from envs.samcon import Motion, Samcon, Track
 from envs.ways import Ways, clip_ways, motion_ways
+from motions.clip import mirror_name
 from motions.library import MotionLibrary
 
 MOTIONS, LESSONS, WAYS = "motions.safetensors", "lessons.safetensors", "ways.safetensors"
@@ -190,30 +191,38 @@ def ways_of(config: RunConfig, env: HumanoidEnv, out: Path, guided: Guided | Non
     return clip_ways(env.library, env.layout, config.env.control_dt)
 
 
-def masters_of(learner: Learner, clips: tuple[str, ...], runs: Sequence[Path]) -> list[Master]:
-    """Trained skills of ``runs`` as teachers of a learner of ``clips``, each of those that it knows; the last that knows one teaches it anywhere.
+def masters_of(learner: Learner, clips: tuple[str, ...], runs: Sequence[str]) -> list[Master]:
+    """Trained skills of ``runs`` as teachers of a learner of ``clips``, each of those that it knows, or, of ``RUN=CLIP,CLIP``, of these and their mirror images; the last that
+    teaches one does so anywhere.
 
     Raises:
-        ValueError: no skills there, of another character or other network sizes, without latents of their clips' own, or that know none of the clips.
+        ValueError: no skills there, of another character or other network sizes, without latents of their clips' own, or that know none of the clips, or not one that is named.
     """
     if learner.anchors is None:
         raise ValueError(f"train: latents.clip_share: got {learner.config.latents.clip_share:g} with teachers; expected a share above 0")
     points, found = learner.anchors.points, list[Master]()
     for run in runs:
-        tree, info = read_skills(run)
+        folder, _, named = run.partition("=")
+        tree, info = read_skills(Path(folder))
         theirs, policy, normalizer = tree["style"].get("anchors.points"), copy.deepcopy(learner.policy).requires_grad_(False), copy.deepcopy(learner.obs_normalizer)
         known = [name for name in info["clips"] if name in clips]
         if theirs is None or not known:
-            raise ValueError(f"teacher {run}: knows {', '.join(info['clips']) if theirs is not None else 'no clip by its latents'}; expected some of {', '.join(clips)}")
-        checkpoint.load_module(policy, tree["policy"], f"{run}: policy")
-        checkpoint.load_module(normalizer, tree["obs_normalizer"], f"{run}: obs_normalizer")
-        shift, teaches = torch.zeros_like(points), torch.zeros(len(clips), dtype=torch.bool, device=points.device)
+            raise ValueError(f"teacher {folder}: knows {', '.join(info['clips']) if theirs is not None else 'no clip by its latents'}; expected some of {', '.join(clips)}")
+        chosen = [name.strip() for name in named.split(",")] if named else known
+        for name in chosen:
+            if name not in known:
+                raise ValueError(f"teacher {folder}: clip {name}: not one that it can teach here. Available: {', '.join(known)}")
+        checkpoint.load_module(policy, tree["policy"], f"{folder}: policy")
+        checkpoint.load_module(normalizer, tree["obs_normalizer"], f"{folder}: obs_normalizer")
+        shift = torch.zeros_like(points)
+        teaches, been = torch.zeros(2, len(clips), dtype=torch.bool, device=points.device)
         for name in known:
             k = clips.index(name)
-            shift[k], teaches[k] = theirs[info["clips"].index(name)].to(points) - points[k], True
+            shift[k], been[k] = theirs[info["clips"].index(name)].to(points) - points[k], True
+            teaches[k] = name in chosen or mirror_name(name) in chosen
         for master in found:
             master.anywhere[teaches] = False
-        found.append(Master(policy, normalizer, shift, teaches, teaches.clone()))
+        found.append(Master(policy, normalizer, shift, teaches, been, teaches.clone()))
     return found
 
 
@@ -225,7 +234,7 @@ def landmarks_of(env: HumanoidEnv) -> Landmarks:
     return Landmarks(observe(state, env.character.skeleton), torch.where(stands(state, env.character), ANY, clips), scale)
 
 
-def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Sequence[Path]) -> None:
+def be_taught(config: RunConfig, env: HumanoidEnv, learner: Learner, runs: Sequence[str]) -> None:
     """Teaches a learner what the trained skills of ``runs`` do, of each clip what the first of them does that knows it and has been there."""
     masters = masters_of(learner, env.library.names, runs)
     weights = env.library.weights * torch.stack([master.teaches for master in masters]).any(0)

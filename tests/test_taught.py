@@ -70,7 +70,7 @@ def test_masters_act_as_the_runs_do_under_their_own_latents(tmp_path: Path, know
     points = learner.anchors.points.clone()
     with torch.no_grad():
         learner.anchors.points.mul_(-1)
-    other = masters_of(learner, library.names, [one])[0]
+    other = masters_of(learner, library.names, [str(one)])[0]
     obs = torch.randn(5, len(learner.obs_normalizer.mean))
     z = points.expand(5, -1)
     expected = learner.act(obs, z)
@@ -89,4 +89,18 @@ def test_teachers_that_have_nothing_to_teach_are_named(tmp_path: Path, args: lis
     assert error_line(capsys, *begin, "--teachers", str(trained)) == f"error: teacher {trained}: knows no clip by its latents; expected some of long"
     assert error_line(capsys, *begin, "--teachers", str(tmp_path)) == f"error: run {tmp_path}: holds no skills.safetensors; expected the folder that pretrain wrote with --out"
     assert error_line(capsys, *begin, "--teachers", two, "--train.latents.clip-share", "0") == "error: train: latents.clip_share: got 0 with teachers; expected a share above 0"
+    text = f"error: teacher {two}: clip long: not one that it can teach here. Available: walk, once"
+    begin[begin.index("--dataset") + 1] = str(tmp_path / "three.yaml")
+    assert error_line(capsys, *begin, "--teachers", f"{two}=walk, long") == text
     assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_a_teacher_of_some_of_its_clips_has_been_on_all_of_them(tmp_path: Path, known: tuple[str, str]) -> None:
+    two = Path(known[1])
+    config, _ = load_skills(two)
+    character, library = load_world(config)
+    learner = make_learner(config, make_env(config, character, library, 0))
+    made = masters_of(learner, ("once", "walk"), [f"{two}=once", str(two)])
+    assert [each.teaches.tolist() for each in made] == [[True, False], [True, True]]
+    assert [each.been.tolist() for each in made] == [[True, True]] * 2
+    assert [each.anywhere.tolist() for each in made] == [[False, False], [True, True]]

@@ -47,7 +47,8 @@ class PretrainArgs:
         skills: folder of trained skills whose networks a new run begins with; clips may be added to those they know, after them in the dataset.
         tracks: folder of a run that has followed some of the clips in simulation already (to be coached, with --train.coach.rounds, or rewarded for what physics allows, with
             --train.imitation-weight); the others are followed at the start.
-        teachers: folders of trained skills that the run is taught first, each clip by the first of them that knows it and states like the present one (see --train.distill).
+        teachers: folders of trained skills that the run is taught first, each clip by the first of them that knows it and has been where it is asked (see --train.distill);
+            RUN=CLIP,CLIP: by that one these alone, and their mirror images.
         config: every setting of the run, as flags.
     """
 
@@ -55,7 +56,7 @@ class PretrainArgs:
     resume: bool = False
     skills: Path | None = None
     tracks: Path | None = None
-    teachers: tuple[Path, ...] = ()
+    teachers: tuple[str, ...] = ()
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
 
@@ -72,7 +73,7 @@ def main(args: Sequence[str]) -> None:
         train(given.config, given.out, given.resume, given.skills, given.tracks, given.teachers)
 
 
-def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None, teachers: Sequence[Path] = ()) -> None:
+def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None, tracks: Path | None = None, teachers: Sequence[str] = ()) -> None:
     """Runs a training to its end, a limit or Ctrl-C; saves on the way and at the end."""
     if tracks is not None and not config.train.coach.rounds and not config.train.imitation_weight:
         raise ValueError(f"run.py pretrain: --tracks: got {tracks} without --train.coach.rounds or --train.imitation-weight; expected one of them")

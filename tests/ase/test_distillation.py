@@ -22,10 +22,10 @@ def student(env):
 NOWHERE = Landmarks(torch.zeros(1, 2), torch.tensor([ANY]), torch.ones(2))  # all states are everybody's
 
 
-def master(act, *clips, shift=None, anywhere=None):
-    """Teaches ``clips`` of three, of those ``anywhere`` (all of them) wherever it is; sees observations ten times too large."""
-    teaches, always = (torch.isin(torch.arange(3), torch.tensor(ids)) for ids in (clips, clips if anywhere is None else anywhere))
-    return Master(act, lambda obs: 10 * obs, torch.zeros(3, 8) if shift is None else shift, teaches, always)
+def master(act, *clips, shift=None, been=None, anywhere=None):
+    """Teaches ``clips`` of three, of those ``anywhere`` (all of them) wherever it is; has ``been`` on those (or on others); sees observations ten times too large."""
+    teaches, been, always = (torch.isin(torch.arange(3), torch.tensor(ids)) for ids in (clips, clips if been is None else been, clips if anywhere is None else anywhere))
+    return Master(act, lambda obs: 10 * obs, torch.zeros(3, 8) if shift is None else shift, teaches, been, always)
 
 
 def masters():
@@ -51,8 +51,17 @@ def test_who_does_not_know_a_clip_leaves_what_is_in_the_middle_of_it_to_the_next
     assert found[:, 0].tolist() == [1, 1, 1, 2, 1, 2, 2]
 
 
+def test_a_master_has_been_on_clips_that_it_does_not_teach():
+    first = master(lambda obs, z: torch.ones(len(obs), 2), 0, been=[0, 2], anywhere=[])
+    landmarks = Landmarks(torch.arange(3.0).view(3, 1).expand(-1, 2), torch.tensor([0, 1, 2]), torch.ones(2))
+    found = advice(
+        [first, master(lambda obs, z: torch.full((len(obs), 2), 2.0), 0, 1, 2)], landmarks, landmarks.obs.repeat(2, 1), torch.tensor([0, 0, 0, 2, 2, 2]), torch.zeros(6, 8)
+    )
+    assert found[:, 0].tolist() == [1, 2, 1, 2, 2, 2]
+
+
 def test_states_are_compared_by_scale():
-    landmarks = Landmarks(torch.tensor([[0.0, 0.0], [1.0, 5.0]]), torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
+    landmarks = Landmarks(torch.tensor([[0.0, 0.0], [1.0, 5.0]]), torch.tensor([0, 1]), torch.tensor([2.0, 0.0]))
     assert landmarks.nearest(torch.tensor([[0.4, 5.0], [0.6, 0.0]])).tolist() == [0, 1]
 
 
