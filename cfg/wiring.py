@@ -96,8 +96,9 @@ def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, An
 
 
 def unaided(config: RunConfig) -> RunConfig:
-    """A run's configuration without the help that training gives (`envs.assist`): what is shown or measured, the skills do alone."""
-    return replace(config, env=replace(config.env, assist=AssistConfig()))
+    """A run's configuration without the help that training gives (`envs.assist`), and without starts on the way to clips (`envs.approach`): what is shown or measured, the skills do
+    alone, from the same starts whatever they were trained from."""
+    return replace(config, env=replace(config.env, assist=AssistConfig(), start=replace(config.env.start, approach=0.0)))
 
 
 def load_policy(config: RunConfig, tree: dict[str, Any], env: HumanoidEnv, where: Path) -> Learner:

@@ -196,6 +196,7 @@ MUTATIONS = [
     Mutation("envs/assist.py", "(age == self.hold_steps) & ~fell", "age == self.hold_steps", ASSIST),
     Mutation("envs/assist.py", "fell & (age <= self.hold_steps)", "fell", ASSIST),
     Mutation("envs/humanoid.py", "min(round(HOLD_S / config.control_dt), config.episode_steps)", "round(HOLD_S / config.control_dt)", ASSIST),
+    Mutation("cfg/wiring.py", "start=replace(config.env.start, approach=0.0)", "start=config.env.start", "tests/test_skill_command.py"),
     Mutation("cfg/wiring.py", "unaided(from_dict(", "(from_dict(", "tests/test_skill_command.py"),
     Mutation("envs/humanoid.py", "self.assist.let_down(env_ids, down)", "self.assist.let_down(env_ids, ~down)", ASSIST),
     Mutation("envs/assist.py", "(UPRIGHT - root_height_m / self.standing_m)", "(root_height_m / self.standing_m - UPRIGHT)", ASSIST),

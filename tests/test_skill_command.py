@@ -164,8 +164,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_skills_are_read_without_the_help_of_their_training(tmp_path: Path, clips_dir: Path) -> None:
+def test_skills_are_read_without_the_help_and_the_starts_of_their_training(tmp_path: Path, clips_dir: Path) -> None:
     out = tmp_path / "held"
-    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir), "--train.max-samples", "0", "--env.assist.hold", "0.5"]) == 0
-    assert read_skills(out)[1]["config"]["env"]["assist"]["hold"] == 0.5
-    assert load_skills(out)[0].env.assist == AssistConfig()
+    helped = ["--env.assist.hold", "0.5", "--env.start.approach", "0.25"]
+    assert run.main(["pretrain", "tiny", "--out", str(out), "--clips-dir", str(clips_dir), "--train.max-samples", "0", *helped]) == 0
+    env = read_skills(out)[1]["config"]["env"]
+    assert (env["assist"]["hold"], env["start"]["approach"]) == (0.5, 0.25)
+    alone = load_skills(out)[0].env
+    assert alone.assist == AssistConfig()
+    assert (alone.start.approach, alone.start.clip) == (0.0, 0.6)
