@@ -96,8 +96,8 @@ def load_skills(run: Path, clips_dir: str = "") -> tuple[RunConfig, dict[str, An
 
 
 def unaided(config: RunConfig) -> RunConfig:
-    """A run's configuration without the help that training gives (`envs.assist`), and without starts on the way to clips (`envs.approach`): what is shown or measured, the skills do
-    alone, from the same starts whatever they were trained from."""
+    """A run's configuration without the help that training gives (`envs.assist`), and without starts on the way to clips (`envs.approach`): what is shown or measured, the skills
+    do alone, from the same starts whatever they were trained from."""
     return replace(config, env=replace(config.env, assist=AssistConfig(), start=replace(config.env.start, approach=0.0)))
 
 
