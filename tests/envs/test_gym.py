@@ -202,7 +202,7 @@ def test_wrong_settings_and_actions_are_refused():
         gymnasium.make(ENV_ID, num_envs=2)
     with refused("environment setting num_envs: got 0; expected at least 1"):
         gymnasium.make_vec(ENV_ID, num_envs=0)
-    with refused("start mix walking: got an unknown name; expected one of those available. Available: clip, default, even_time, fallen, grace_s, hard_share, recovery"):
+    with refused("start mix walking: got an unknown name; expected one of those available. Available: approach, clip, default, even_time, fallen, grace_s, hard_share, recovery"):
         HumanoidGymEnv(start={"walking": 1.0})
     with refused("environment setting render_mode: got ansi; expected one of those available. Available: rgb_array, None"):
         HumanoidGymEnv(render_mode="ansi")
