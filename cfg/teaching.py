@@ -202,7 +202,7 @@ def masters_of(learner: Learner, clips: tuple[str, ...], runs: Sequence[str]) ->
         raise ValueError(f"train: latents.clip_share: got {learner.config.latents.clip_share:g} with teachers; expected a share above 0")
     points, found = learner.anchors.points, list[Master]()
     for run in runs:
-        folder, _, named = run.partition("=")
+        folder, named = (run, "") if "=" not in run or Path(run).is_dir() else run.rsplit("=", 1)
         tree, info = read_skills(Path(folder))
         theirs, policy, normalizer = tree["style"].get("anchors.points"), copy.deepcopy(learner.policy).requires_grad_(False), copy.deepcopy(learner.obs_normalizer)
         known = [name for name in info["clips"] if name in clips]

@@ -279,6 +279,7 @@ MUTATIONS = [
         "points[k], name in chosen\n            teaches[k] = name in chosen or",
         "tests/test_taught.py",
     ),
+    Mutation("cfg/teaching.py", " or Path(run).is_dir()", "", "tests/test_taught.py"),
     Mutation("cfg/teaching.py", " or mirror_name(name) in chosen", " or True", "tests/test_taught.py"),
     Mutation("ase/distillation.py", "left[ids] = False", "pass", DISTILLATION),
     Mutation("ase/distillation.py", "master.anywhere[clip] | ", "", DISTILLATION),

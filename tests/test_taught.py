@@ -104,3 +104,5 @@ def test_a_teacher_of_some_of_its_clips_has_been_on_all_of_them(tmp_path: Path, 
     assert [each.teaches.tolist() for each in made] == [[True, False], [True, True]]
     assert [each.been.tolist() for each in made] == [[True, True]] * 2
     assert [each.anywhere.tolist() for each in made] == [[False, False], [True, True]]
+    equal = two.rename(tmp_path / "lr=1")
+    assert [each.teaches.tolist() for each in masters_of(learner, ("once", "walk"), [str(equal), f"{equal}=walk"])] == [[True, True], [False, True]]
