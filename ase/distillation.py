@@ -94,11 +94,11 @@ class Master:
     anywhere: Tensor
 
 
-def advice(masters: list[Master], landmarks: Landmarks, obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
-    """What the first that teaches each ``clip [B]`` and has been where that is asked would do in ``obs [B, O]``, ``[B, A]``: under the latent that is as far from its anchor as
-    ``z [B, Z]`` is from the pupil's. Somebody must teach it anywhere."""
+def advice(masters: list[Master], near: Tensor, obs: Tensor, clip: Tensor, z: Tensor) -> Tensor:
+    """What the first that teaches each ``clip [B]`` and has been where that is asked, ``near [B]`` (`Landmarks.nearest`), would do in ``obs [B, O]``, ``[B, A]``: under the latent
+    that is as far from its anchor as ``z [B, Z]`` is from the pupil's. Somebody must teach it anywhere."""
     found: Tensor | None = None
-    left, near = torch.ones_like(clip, dtype=torch.bool), landmarks.nearest(obs)
+    left = torch.ones_like(clip, dtype=torch.bool)
     for master in masters:
         knows = master.anywhere[clip] | (near == ANY) | master.been[near]
         ids = (left & master.teaches[clip] & knows).nonzero().flatten()
@@ -109,6 +109,19 @@ def advice(masters: list[Master], landmarks: Landmarks, obs: Tensor, clip: Tenso
             left[ids] = False
     assert found is not None
     return found
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Where a policy got to: ``obs [M, O]``, ``near [M]`` which clips these belong to (`Landmarks.nearest`), ``clip [M]`` under whose latents it got there."""
+
+    obs: Tensor
+    near: Tensor
+    clip: Tensor
+
+    def followed_by(self, later: Moments, kept: int) -> Moments:
+        """The latest ``kept`` of these and of ``later`` ones."""
+        return Moments(*(torch.cat(both)[-kept:] for both in ((self.obs, later.obs), (self.near, later.near), (self.clip, later.clip))))
 
 
 class School:
@@ -134,16 +147,17 @@ class School:
         return torch.rand(n, generator=self.generator, device=self.env.device) < share
 
     @torch.no_grad()
-    def act(self, steps: int, led: float) -> tuple[Tensor, Tensor, int]:
-        """``steps`` control steps, a share ``led`` of them as the masters would act: moments ``[steps * N, O]``, the clips ``[steps * N]`` that they were acted under, and how many
-        fell."""
-        env, count, seen, under, fell = self.env, self.env.num_envs, [], [], 0
+    def act(self, steps: int, led: float) -> tuple[Moments, int]:
+        """``steps`` control steps, a share ``led`` of them as the masters would act: ``steps * N`` moments, and how many fell."""
+        env, count, seen, places, under, fell = self.env, self.env.num_envs, [], [], [], 0
         for _ in range(steps):
+            near = self.landmarks.nearest(self.obs)
             seen.append(self.obs)
+            places.append(near)
             under.append(self.clip)
             action = self.student.act(self.obs, self.z)
             if led:
-                action = torch.where(self.chance(count, led).unsqueeze(-1), advice(self.masters, self.landmarks, self.obs, self.clip, self.z), action)
+                action = torch.where(self.chance(count, led).unsqueeze(-1), advice(self.masters, near, self.obs, self.clip, self.z), action)
             step = env.step(action + self._noises * torch.randn(action.shape, generator=self.generator, device=env.device))
             over = step.terminated | step.truncated
             self.obs = env.reset(over.nonzero().flatten()) if over.any() else step.obs
@@ -154,7 +168,7 @@ class School:
             self.z = self.z.masked_scatter(other.unsqueeze(-1), self.student.latents_for(self.clip[other]))
             self.student.hold(env, self.z, HOLD_STEPS)
             fell += int(step.terminated.sum())
-        return torch.cat(seen), torch.cat(under), fell
+        return Moments(torch.cat(seen), torch.cat(places), torch.cat(under)), fell
 
 
 def distill(
@@ -176,20 +190,20 @@ def distill(
     generator, device, school = student.generator, env.device, School(env, student, masters, landmarks, weights)
     optimizer = torch.optim.Adam(student.policy.parameters(), config.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, config.rounds)
-    seen, under = school.obs[:0], school.clip[:0]
+    seen = Moments(school.obs[:0], school.clip[:0], school.clip[:0])
     for k in range(config.rounds):
-        moments, clips, fell = school.act(config.steps, max(0.0, 1 - k / config.led_rounds))
-        seen, under = torch.cat((seen, moments))[-config.kept :], torch.cat((under, clips))[-config.kept :]
+        made, fell = school.act(config.steps, max(0.0, 1 - k / config.led_rounds))
+        seen = seen.followed_by(made, config.kept)
         if not k:
-            student.update_obs_statistics(seen)
+            student.update_obs_statistics(seen.obs)
         error = torch.zeros((), device=device)
         for _ in range(config.updates):
-            rows = torch.randint(len(seen), (config.batch_size,), generator=generator, device=device)
-            clips = torch.where(school.chance(len(rows), OWN_SHARE), under[rows], school.draw(len(rows)))
+            rows = torch.randint(len(seen.obs), (config.batch_size,), generator=generator, device=device)
+            clips = torch.where(school.chance(len(rows), OWN_SHARE), seen.clip[rows], school.draw(len(rows)))
             latents = student.latents_for(clips)
             with torch.no_grad():
-                right = advice(masters, landmarks, seen[rows], clips, latents)
-                obs = student.obs_normalizer(seen[rows])
+                right = advice(masters, seen.near[rows], seen.obs[rows], clips, latents)
+                obs = student.obs_normalizer(seen.obs[rows])
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 loss = (student.policy(obs, latents) - right).square().mean()
             optimizer.zero_grad()
@@ -197,6 +211,6 @@ def distill(
             optimizer.step()
             error += loss.detach()
         schedule.step()
-        told(k + 1, float(error / config.updates) ** 0.5, 1000 * fell / len(moments))
+        told(k + 1, float(error / config.updates) ** 0.5, 1000 * fell / len(made.obs))
     copy_from_first([student.policy, student.obs_normalizer])
     student.obs_normalizer.settle()

@@ -1,13 +1,11 @@
 """Teaching a policy what others can do."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ase.coaching import NOISES
-from ase.distillation import ANEW, ANY, OWN_SHARE, DistillConfig, Landmarks, Master, School, advice, distill
+from ase.distillation import ANEW, ANY, OWN_SHARE, DistillConfig, Landmarks, Master, Moments, School, advice, distill
 from ase.normalizer import SETTLED
 from tests.ase.toys import PointMass, Scripted, make_learner, tiny_config
 
@@ -19,7 +17,16 @@ def student(env):
     return make_learner(env, tiny_config(latents=LATENTS), mirrored_clips=torch.tensor([-1, -1, -1]))
 
 
-NOWHERE = Landmarks(torch.zeros(1, 2), torch.tensor([ANY]), torch.ones(2))  # all states are everybody's
+def nowhere(obs_dim):
+    """Landmarks by which all states are everybody's."""
+    return Landmarks(torch.zeros(1, obs_dim), torch.tensor([ANY]), torch.ones(obs_dim))
+
+
+NOWHERE, IN_A_SCRIPT = nowhere(2), nowhere(3)
+
+
+def anywhere(n):
+    return torch.full((n,), ANY)
 
 
 def master(act, *clips, shift=None, been=None, anywhere=None):
@@ -37,7 +44,7 @@ def test_each_clip_is_taught_by_its_master_under_a_latent_as_far_from_its_anchor
     z = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
     shift = torch.arange(24.0).view(3, 8) / 10
     other = master(lambda obs, z: z[:, :2], 1, 2, shift=shift)
-    found = advice([master(lambda obs, z: obs, 0), other], NOWHERE, torch.arange(8.0).view(4, 2), torch.tensor([2, 0, 1, 0]), z)
+    found = advice([master(lambda obs, z: obs, 0), other], anywhere(4), torch.arange(8.0).view(4, 2), torch.tensor([2, 0, 1, 0]), z)
     expected = F.normalize(z + shift[torch.tensor([2, 0, 1, 0])], dim=-1)[:, :2]
     torch.testing.assert_close(found, torch.stack((expected[0], torch.tensor([20.0, 30.0]), expected[2], torch.tensor([60.0, 70.0]))))
 
@@ -47,16 +54,15 @@ def test_who_does_not_know_a_clip_leaves_what_is_in_the_middle_of_it_to_the_next
     second = master(lambda obs, z: torch.full((len(obs), 2), 2.0), 0, 2)
     landmarks = Landmarks(torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]), torch.tensor([ANY, 0, 1, 2]), torch.ones(2))
     at = torch.tensor([0.1, 0.9, 2.2, 2.8, 2.8, 2.8, 0.1])
-    found = advice([first, second], landmarks, torch.stack((at, torch.zeros(7)), dim=-1), torch.tensor([0, 0, 0, 0, 1, 2, 2]), torch.zeros(7, 8))
+    obs = torch.stack((at, torch.zeros(7)), dim=-1)
+    found = advice([first, second], landmarks.nearest(obs), obs, torch.tensor([0, 0, 0, 0, 1, 2, 2]), torch.zeros(7, 8))
     assert found[:, 0].tolist() == [1, 1, 1, 2, 1, 2, 2]
 
 
 def test_a_master_has_been_on_clips_that_it_does_not_teach():
     first = master(lambda obs, z: torch.ones(len(obs), 2), 0, been=[0, 2], anywhere=[])
-    landmarks = Landmarks(torch.arange(3.0).view(3, 1).expand(-1, 2), torch.tensor([0, 1, 2]), torch.ones(2))
-    found = advice(
-        [first, master(lambda obs, z: torch.full((len(obs), 2), 2.0), 0, 1, 2)], landmarks, landmarks.obs.repeat(2, 1), torch.tensor([0, 0, 0, 2, 2, 2]), torch.zeros(6, 8)
-    )
+    second = master(lambda obs, z: torch.full((len(obs), 2), 2.0), 0, 1, 2)
+    found = advice([first, second], torch.tensor([0, 1, 2, 0, 1, 2]), torch.zeros(6, 2), torch.tensor([0, 0, 0, 2, 2, 2]), torch.zeros(6, 8))
     assert found[:, 0].tolist() == [1, 2, 1, 2, 2, 2]
 
 
@@ -74,7 +80,7 @@ def test_a_policy_learns_what_several_others_do_wherever_it_gets_to():
     assert made[-1][2] == 0.0
     obs, clips = 2 * torch.rand(300, 2, generator=torch.Generator().manual_seed(1)) - 1, torch.arange(300) % 3
     z = learner.latents_for(clips)
-    torch.testing.assert_close(learner.act(obs, z), advice(masters(), NOWHERE, obs, clips, z), atol=0.15, rtol=0)
+    torch.testing.assert_close(learner.act(obs, z), advice(masters(), anywhere(300), obs, clips, z), atol=0.15, rtol=0)
     assert float(learner.obs_normalizer.count) == SETTLED
     assert learner.obs_normalizer.mean.abs().max() > 0.01, "statistics are of what was seen first"
 
@@ -95,7 +101,7 @@ def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(m
 
     def act(self, steps, share):
         led.append((steps, share))
-        return torch.full((steps * 32, 2), float(len(led))), torch.ones(steps * 32, dtype=torch.long), 4
+        return Moments(torch.full((steps * 32, 2), float(len(led))), anywhere(steps * 32), torch.ones(steps * 32, dtype=torch.long)), 4
 
     monkeypatch.setattr(School, "act", act)
     every = [master(lambda obs, z, k=k: asked.append((len(led), k, obs / 10)) or 0.0 * obs, k) for k in range(3)]
@@ -112,20 +118,31 @@ def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(m
     assert counts[1] / sum(counts) == pytest.approx(OWN_SHARE + (1 - OWN_SHARE) / 3, abs=0.02)
 
 
+def test_moments_remember_where_they_belong(monkeypatch):
+    """Whom to ask is looked up once, when somebody gets there."""
+    env, asked = PointMass(32, seed=0), []
+    landmarks = Landmarks(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 2]), torch.tensor([1.0, 0.0]))
+    left = master(lambda obs, z: asked.append((0, obs)) or 0.0 * obs, 0, 1, 2, been=[0], anywhere=[])
+    other = master(lambda obs, z: asked.append((1, obs)) or 0.0 * obs, 0, 1, 2)
+    distill(env, student(env), [left, other], landmarks, torch.ones(3), DistillConfig(rounds=2, steps=10, updates=20, batch_size=64, led_rounds=1))
+    sides = [(k, bool(x < 0)) for k, obs in asked for x in obs[:, 0].tolist()]
+    assert set(sides) == {(0, True), (1, False)}
+
+
 def school(env):
-    return School(env, student(env), masters(), NOWHERE, torch.ones(3))
+    return School(env, student(env), masters(), IN_A_SCRIPT, torch.ones(3))
 
 
 def test_moments_are_those_before_each_step_and_the_fallen_start_anew():
     env = Scripted(4, 3, terminate={(2, 1), (3, 1)}, truncate={(3, 0)})
     here = school(env)
     clips = here.clip.clone()
-    seen, under, fell = here.act(5, 0.0)
+    seen, fell = here.act(5, 0.0)
     assert fell == 2
     assert env.resets == [(0, [0, 1, 2, 3]), (3, [1]), (4, [0, 1])]
-    seen, under = seen.view(5, 4, 3), under.view(5, 4)
-    assert seen[:, 2, 1].tolist() == [0, 1, 2, 3, 4]
-    assert seen[:, 1, 1].tolist() == [0, 1, 2, 0, 0]
+    obs, under = seen.obs.view(5, 4, 3), seen.clip.view(5, 4)
+    assert obs[:, 2, 1].tolist() == [0, 1, 2, 3, 4]
+    assert obs[:, 1, 1].tolist() == [0, 1, 2, 0, 0]
     assert torch.equal(under[0], clips)
     assert torch.equal(here.obs, env.obs)
     assert here.student.anchors.cell(here.z).tolist() == here.clip.tolist()
@@ -143,7 +160,7 @@ def test_who_starts_on_a_clip_mostly_is_asked_for_it():
 def test_who_starts_on_a_clip_that_nobody_teaches_is_asked_for_another():
     env = Scripted(60, 3, terminate={(0, i) for i in range(60)})
     env.start_clip = torch.full((60,), 1)
-    here = School(env, student(env), [master(lambda obs, z: obs[:, :2], 0, 2)], NOWHERE, torch.tensor([1.0, 0.0, 1.0]))
+    here = School(env, student(env), [master(lambda obs, z: obs[:, :2], 0, 2)], IN_A_SCRIPT, torch.tensor([1.0, 0.0, 1.0]))
     here.act(1, 0.0)
     assert here.clip.unique().tolist() == [0, 2]
 
@@ -162,7 +179,7 @@ def test_latents_are_held_for_a_while():
 @pytest.mark.parametrize(("led", "share"), [(0.0, 0.0), (0.4, 0.4), (1.0, 1.0)])
 def test_masters_act_in_a_share_of_the_steps(led, share):
     env = Scripted(3000, 3)
-    here = School(env, student(env), [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], replace(NOWHERE, obs=torch.zeros(1, 3), scale=torch.ones(3)), torch.ones(3))
+    here = School(env, student(env), [master(lambda obs, z: torch.full((len(obs), 2), 7.0), 0, 1, 2)], IN_A_SCRIPT, torch.ones(3))
     here.act(1, led)
     off = (env.actions[0] - 7).norm(dim=-1)
     assert (off < 1).float().mean().item() == pytest.approx(share, abs=0.04)
