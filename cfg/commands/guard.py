@@ -13,8 +13,9 @@ import tyro
 from ase import checkpoint
 from ase.actor_critic import use_bf16
 from ase.evaluate import Rollouts, roll_out
-from ase.guard import GuardConfig, learn_guard
+from ase.guard import GuardConfig
 from ase.run_folder import SKILLS
+from ase.watch import learn_guard
 from cfg.cli import parse
 from cfg.load import from_dict
 from cfg.schema import RunConfig
