@@ -1,8 +1,8 @@
 """Which latent plays a motion best? A search over the sphere of latents, by what the trained policy does in simulation.
 
-The encoder says which latent it takes a clip for, but not what the policy makes of that latent. So candidates are acted out: characters start on the clip, hold a candidate, and
-are scored by how far their windows are from the nearest window of the clip. The best are refined by the cross-entropy method (Rubinstein, 1999): resample around the best few,
-ever more closely.
+The encoder says which latent it takes a clip for, but not what the policy makes of that latent. So candidates are acted out: characters start on the clip, or where they will be
+when the skill is asked for, hold a candidate, and are scored by how far their windows are from the nearest window of the clip. The best are refined by the cross-entropy method
+(Rubinstein, 1999): resample around the best few, ever more closely.
 
 Shapes: ``L`` latents, ``S`` starts, ``N = L * S`` characters, ``Z`` latent, ``H`` history frames, ``F`` features, ``G = H * F``, ``M`` windows of the clip.
 """
@@ -112,8 +112,10 @@ def held_score(distance: Tensor, alive: Tensor, skip: int) -> Tensor:
 
 
 @torch.no_grad()
-def play(env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip_id: int, times_s: Tensor, steps: int, distance: Callable[[Tensor], Tensor], skip: int) -> Played:
-    """Starts ``S`` characters for each of ``z [L, Z]`` at ``times_s [S]`` of the clip and holds the latent for ``steps`` control steps; the first ``skip`` do not count.
+def play(
+    env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip_ids: Tensor, times_s: Tensor, steps: int, distance: Callable[[Tensor], Tensor], skip: int
+) -> Played:
+    """Starts ``S`` characters for each of ``z [L, Z]`` at ``times_s [S]`` of ``clip_ids [S]`` and holds the latent for ``steps`` control steps; the first ``skip`` do not count.
 
     Args:
         env: of ``L * S`` characters. act: actions ``[N, A]`` without noise from observations ``[N, O]`` and latents ``[N, Z]``. distance: see `distance_to`.
@@ -123,7 +125,7 @@ def play(env: StartEnv, act: Callable[[Tensor, Tensor], Tensor], z: Tensor, clip
     assert steps > skip, (steps, skip)
     held = z.repeat_interleave(starts, dim=0)
     env.reset()
-    obs = env.start_on_clip(torch.arange(count * starts, device=device), torch.full((count * starts,), clip_id, device=device), times_s.repeat(count))
+    obs = env.start_on_clip(torch.arange(count * starts, device=device), clip_ids.repeat(count), times_s.repeat(count))
     distances, alives = [], []
     for step, alive in on_their_feet(env, lambda seen: act(seen, held), obs, steps):
         distances.append(distance(step.disc_obs))

@@ -221,6 +221,10 @@ MUTATIONS = [
     Mutation("ase/skill_search.py", "score.argsort()[:few]", "score.argsort(descending=True)[:few]", SKILL_SEARCH),
     Mutation("ase/skill_search.py", ".mean(1).argmin()", ".mean(1).argmax()", SKILL_SEARCH),
     Mutation("ase/skill_search.py", "(other - own)", "(own - other)", SKILL_SEARCH),
+    Mutation("ase/skill_search.py", "clip_ids.repeat(count)", "clip_ids.repeat_interleave(count)", SKILL_SEARCH),
+    Mutation("cfg/commands/skill.py", " & (times >= first_s)", "", "tests/test_skill_command.py"),
+    Mutation("cfg/commands/skill.py", "        steps += skip\n", "        pass\n", "tests/test_skill_command.py"),
+    Mutation("cfg/commands/skill.py", "*starts(), steps, distance, skip)", "*starts(), steps, distance, history)", "tests/test_skill_command.py"),
     Mutation("ase/skill_search.py", "torch.where(alive, distance, worst)", "torch.where(alive, distance, 0 * worst)", SKILL_SEARCH),
     # Cloning
     Mutation("ase/cloning.py", "max(0.0, 1 - samples / self.rehearse_samples)", "min(1.0, samples / self.rehearse_samples)", CLONING),

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import run
-from ase.skill_search import Found, Measured
-from cfg.commands.skill import clear
+from ase.skill_search import Found, Measured, play
+from cfg.commands.skill import STARTS, clear
 from cfg.skill_book import BOOK, load_book, require_writable, save_skill
 from cfg.wiring import latents_of, load_policy, load_skills, load_world, make_env, read_skills
 from envs.assist import AssistConfig
@@ -65,6 +65,32 @@ def test_a_short_clip_that_does_not_loop_is_started_on_at_different_times(own: P
     assert run.main(["skill", str(own), "--like", str(once), "--seconds", "9", *FAST[2:]]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("│ random latents"))
     assert "± 0.0%" not in row, row
+
+
+def test_a_skill_can_be_searched_for_from_where_somebody_stands(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is judged by what comes two seconds later, and shown from the rest pose."""
+    acted = []
+
+    def watched(env, act, z, clip_ids, times_s, steps, distance, skip):
+        acted.append((clip_ids.tolist(), times_s, steps, skip))
+        return play(env, act, z, clip_ids, times_s, steps, distance, skip)
+
+    def early(state, character):
+        return torch.arange(len(state.root_pos)) < 12
+
+    monkeypatch.setattr("cfg.commands.skill.play", watched)
+    monkeypatch.setattr("cfg.commands.skill.stands", early)
+    monkeypatch.setenv("CHARACTER_RENDERER", "stick")
+    strip = tmp_path / "skill.png"
+    assert run.main(["skill", str(own), "--like", "walk", "--from-standing", "--strip", str(strip), "--size", "64", *FAST]) == 0
+    assert all((clips, steps, skip) == ([0] * STARTS, 75, 60) for clips, _, steps, skip in acted)
+    times = torch.cat([times for _, times, _, _ in acted])
+    assert {round(30 * float(time)) for time in times} == {5, 6, 7, 8, 9, 10, 11}, "of these moments none has too little before it for a window"
+    assert strip.stat().st_size > 0
+    assert set(load_book(own, 4)) == {"walk"}
+    monkeypatch.setattr("cfg.commands.skill.stands", lambda state, character: torch.zeros(len(state.root_pos), dtype=torch.bool))
+    line = error_line(capsys, "skill", str(own), "--like", "walk", "--from-standing", *FAST)
+    assert "--from-standing: in none of the clips walk somebody stands or walks; expected one, or the search without it" in line
 
 
 def test_clips_of_the_folder_are_known_by_name_and_their_mirror_images(own: Path, clips_dir: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from ase.by_clip import BEGUN_WITHIN_S
 from ase.clip_space import ClipSpace
 from ase.learner import Learner
 from ase.skill_search import Found, Played, SearchConfig, distance_to, play, search, spread_times
@@ -19,6 +20,7 @@ from cfg.load import closest
 from cfg.schema import RunConfig
 from cfg.skill_book import BOOK, read_book, require_writable, save_skill
 from cfg.wiring import DATASETS, act_out, load_policy, load_skills, load_world, make_env
+from envs.approach import stands
 from envs.character import Character
 from envs.demos import DemoWindows
 from envs.features import FeatureLayout
@@ -33,7 +35,7 @@ from motions.dataset import build_library, load_dataset
 from motions.dataset_entries import Entry
 from motions.library import MotionLibrary
 
-STARTS = 8  # characters that act out each candidate, each from another time of the clip
+STARTS = 8  # characters that act out each candidate, each from another time of the clip, or another moment in which somebody stands
 START_SHARE = 0.25  # of a clip that does not loop: they start in this first part of it
 MIN_STEPS = 6  # control steps that are scored, at least
 
@@ -46,6 +48,7 @@ class SkillArgs:
         run: folder of trained skills.
         like: name of a clip of the run's or of the clips' folder, or path of a ``.npz`` clip, seen in training or not.
         name: of the skill; the clip's if omitted.
+        from_standing: whether candidates begin where somebody stands or walks, as a skill does that is asked for, instead of on the clip; what they do from 2 s on counts then.
         out: video of it beside the clip. strip: picture with frames side by side.
         seconds: how long each candidate is acted out, at most.
         candidates: latents that are tried in each round. rounds: of refinement after the first.
@@ -55,6 +58,7 @@ class SkillArgs:
     run: tyro.conf.Positional[Path]
     like: str
     name: str = ""
+    from_standing: bool = False
     out: Path | None = None
     strip: Path | None = None
     seconds: float = 3.0
@@ -123,12 +127,23 @@ def find(given: SkillArgs, settings: SearchConfig, config: RunConfig, character:
     space, own = ClipSpace(windows), windows.of_clip(clip_id)
     distance = distance_to(space.scaled(own), space.scaled)
     first, length, loops = (history - 1) * dt, float(shown.durations_s[clip_id]), bool(shown.loops[clip_id])
-    steps = round(given.seconds / dt) if loops else round(min(given.seconds, length - first) / dt)
+    skip = round(BEGUN_WITHIN_S / dt) if given.from_standing else history  # steps that do not count
+    steps = round(given.seconds / dt) if loops or given.from_standing else round(min(given.seconds, length - first) / dt)
     if steps < history + MIN_STEPS:
         raise ValueError(f"clip {given.like}: leaves {max(steps, 0)} control steps to act out; expected at least {history + MIN_STEPS}, of a longer clip or with more --seconds")
     last = length if loops else max(length - steps * dt, first + START_SHARE * (length - first))
     generator = torch.Generator(library.device).manual_seed(given.seed)
     upright = not floor_loops(shown, character, dt)[clip_id]
+    if given.from_standing:
+        steps += skip
+        clips, times = standing_moments(shown, character, dt, first)
+
+    def starts() -> tuple[torch.Tensor, torch.Tensor]:
+        if given.from_standing:
+            pick = torch.randint(len(clips), (STARTS,), generator=generator, device=generator.device)
+            return clips[pick], times[pick]
+        return torch.full((STARTS,), clip_id, device=library.device), spread_times(first, last, STARTS, generator)
+
     envs: dict[int, HumanoidEnv] = {}
 
     def acted(z: torch.Tensor) -> Played:
@@ -136,15 +151,28 @@ def find(given: SkillArgs, settings: SearchConfig, config: RunConfig, character:
         if count not in envs:
             start = StartMix(clip=0, default=1)
             envs[count] = make_env(
-                config, character, shown, given.seed, replace(config.env, num_envs=count, start=start, terminate_on_fall=upright, episode_length_s=given.seconds + 1)
+                config, character, shown, given.seed, replace(config.env, num_envs=count, start=start, terminate_on_fall=upright, episode_length_s=steps * dt + 1)
             )
-        return play(envs[count], learner.act, z, clip_id, spread_times(first, last, STARTS, generator), steps, distance, history)
+        return play(envs[count], learner.act, z, *starts(), steps, distance, skip)
 
     with torch.no_grad():
         known = {"what the encoder reads": torch.nn.functional.normalize(learner.style.encode(own).mean(0), dim=-1)}
     if learner.anchors is not None and shown is library:
         known["the clip's own latent"] = learner.anchors.points[clip_id]
     return search(acted, known, lambda n: learner.draw_latents(n, generator), settings, generator)
+
+
+def standing_moments(library: MotionLibrary, character: Character, step_s: float, first_s: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clips ``[U]`` and times (s) ``[U]``, from ``first_s`` on, of moments in which somebody stands or walks (`envs.approach.stands`).
+
+    Raises:
+        ValueError: there are none.
+    """
+    clips, times = library.moments(step_s)
+    found = (stands(library.state_at(clips, times), character) & (times >= first_s)).nonzero().flatten()
+    if not len(found):
+        raise ValueError(f"run.py skill: --from-standing: in none of the clips {', '.join(library.names)} somebody stands or walks; expected one, or the search without it")
+    return clips[found], times[found]
 
 
 def clear(found: Found) -> bool:
@@ -164,10 +192,11 @@ def table_of(found: Found, clip: str) -> Table:
 
 
 def picture(given: SkillArgs, config: RunConfig, character: Character, shown: MotionLibrary, learner: Learner, named: dict[str, torch.Tensor]) -> None:
-    """The skill beside the clip, as video and strip."""
+    """The skill beside the clip, or from the rest pose, as video and strip."""
     if given.out is None and given.strip is None:
         return
-    recording, captions, _ = act_out(config, character, shown, learner, named, given.seconds, given.seed, given.like)
+    seconds, clip = (given.seconds + BEGUN_WITHIN_S, "") if given.from_standing else (given.seconds, given.like)
+    recording, captions, _ = act_out(config, character, shown, learner, named, seconds, given.seed, clip)
     renderer = make_renderer(character, given.size, given.size, fine=given.strip is not None)
     if given.out:
         print(f"wrote {write_video(film(renderer, recording.motions[0], recording.fps), given.out, recording.fps)}")

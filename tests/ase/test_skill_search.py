@@ -40,7 +40,7 @@ class Compass:
 def acted(z: Tensor, cliff: bool = False) -> Played:
     """Scores of latents ``[L, 4]`` against a clip that goes `WANTED`."""
     distance = distance_to(WANTED.repeat(1, 2), lambda windows: windows.flatten(1))
-    return play(Compass(3 * len(z), cliff), lambda obs, held: held, z, 7, torch.zeros(3), 10, distance, 2)
+    return play(Compass(3 * len(z), cliff), lambda obs, held: held, z, torch.full((3,), 7), torch.zeros(3), 10, distance, 2)
 
 
 def found(seed: int = 0, **config):
@@ -109,11 +109,21 @@ def test_each_latent_starts_at_each_time() -> None:
 
     class Watch(Compass):
         def start_on_clip(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+            assert clip_ids.tolist() == [5, 6, 7] * 2
             assert times_s.tolist() == [1.0, 2.0, 3.0] * 2
-            return super().start_on_clip(env_ids, clip_ids, times_s)
+            return self.reset()
 
     held = []
-    play(Watch(6), lambda obs, z: held.append(z) or z, torch.stack((WANTED, -WANTED)), 7, torch.tensor([1.0, 2.0, 3.0]), 3, lambda windows: windows[:, -1, 0], 1)
+    play(
+        Watch(6),
+        lambda obs, z: held.append(z) or z,
+        torch.stack((WANTED, -WANTED)),
+        torch.tensor([5, 6, 7]),
+        torch.tensor([1.0, 2.0, 3.0]),
+        3,
+        lambda windows: windows[:, -1, 0],
+        1,
+    )
     assert all(torch.equal(z, torch.stack([WANTED] * 3 + [-WANTED] * 3)) for z in held)
 
 
