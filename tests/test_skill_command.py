@@ -85,7 +85,7 @@ def test_a_skill_can_be_searched_for_from_where_somebody_stands(own: Path, tmp_p
     assert run.main(["skill", str(own), "--like", "walk", "--from-standing", "--strip", str(strip), "--size", "64", *FAST]) == 0
     assert all((clips, steps, skip) == ([0] * STARTS, 75, 60) for clips, _, steps, skip in acted)
     times = torch.cat([times for _, times, _, _ in acted])
-    assert {round(30 * float(time)) for time in times} == {5, 6, 7, 8, 9, 10, 11}, "of these moments none has too little before it for a window"
+    assert {round(30 * float(time)) for time in times} == {4, 5, 6, 7, 8, 9, 10, 11}, "of these moments none has too little before it for a window"
     assert strip.stat().st_size > 0
     assert set(load_book(own, 4)) == {"walk"}
     monkeypatch.setattr("cfg.commands.skill.stands", lambda state, character: torch.zeros(len(state.root_pos), dtype=torch.bool))
