@@ -24,10 +24,11 @@ from torch import Tensor
 
 from envs.character import Character, load_character
 from envs.gym_vector import BatchVectorEnv, Filming, Floats, make_spaces, require_known, seed_env, to_action
-from envs.humanoid import EnvConfig, HumanoidEnv, Step
+from envs.humanoid import EnvConfig, HumanoidEnv
 from envs.physics_cpu import CpuPhysics
 from envs.render import Picture
 from envs.resets import StartMix
+from envs.step import Step
 from motions.clip import Clip
 from motions.library import MotionLibrary
 from motions.synthetic import constant_velocity

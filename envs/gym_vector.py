@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from envs.film import follow
-from envs.humanoid import HumanoidEnv, Step
+from envs.humanoid import HumanoidEnv
 from envs.marker import Marker
 from envs.render import Camera, Picture, make_renderer
 from envs.skill_env import SkillEnv
+from envs.step import Step
 from envs.task_env import TaskEnv
 
 Floats = NDArray[np.float32]

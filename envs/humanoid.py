@@ -23,6 +23,7 @@ from envs.props import PropState
 from envs.pushes import PushConfig, Pushes
 from envs.resets import EARLY_S, FALLEN, NO_CLIP, StartBank, StartMix, Starts, fallen_pool
 from envs.state import StateCodec
+from envs.step import Step
 from envs.throws import ThrowConfig, Throws
 from motions.library import MotionLibrary
 from motions.rotations import heading
@@ -81,26 +82,6 @@ class EnvConfig:
     @property
     def episode_steps(self) -> int:
         return round(self.episode_length_s / self.control_dt)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a control step returns. Nothing is reset: ``obs`` and ``disc_obs`` are the true next ones, also where the episode ended.
-
-    Attributes:
-        obs: ``[N, O]``. reward: ``[N]`` task reward. terminated: ``[N]`` failed or diverged. truncated: ``[N]`` time limit, not terminated.
-        disc_obs: ``[N, H, F]`` the last ``H`` frames, oldest first.
-    """
-
-    obs: Tensor
-    reward: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    disc_obs: Tensor
-
-    @property
-    def done(self) -> Tensor:
-        return self.terminated | self.truncated
 
 
 def rise_reward(root_pos: Tensor, root_quat: Tensor, standing_m: float) -> Tensor:

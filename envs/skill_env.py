@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from envs.humanoid import Step
 from envs.layer import EnvLayer
+from envs.step import Step
 from envs.task_env import TaskEnv
 
 

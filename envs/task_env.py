@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.humanoid import HumanoidEnv, Step
+from envs.humanoid import HumanoidEnv
 from envs.layer import EnvLayer
+from envs.step import Step
 from envs.tasks import Task
 
 COUNTED = ("task_return", "asked", "met", "over")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests import mutations_ase, mutations_envs, mutations_motions
+from tests import mutations_ase, mutations_envs, mutations_motions, mutations_taught
 
-MUTATIONS = [*mutations_ase.MUTATIONS, *mutations_envs.MUTATIONS, *mutations_motions.MUTATIONS]
+MUTATIONS = [*mutations_ase.MUTATIONS, *mutations_taught.MUTATIONS, *mutations_envs.MUTATIONS, *mutations_motions.MUTATIONS]

@@ -134,12 +134,13 @@ def find(given: SkillArgs, settings: SearchConfig, config: RunConfig, character:
     last = length if loops else max(length - steps * dt, first + START_SHARE * (length - first))
     generator = torch.Generator(library.device).manual_seed(given.seed)
     upright = not floor_loops(shown, character, dt)[clip_id]
-    if given.from_standing:
+    moments = standing_moments(shown, character, dt, first) if given.from_standing else None
+    if moments is not None:
         steps += skip
-        clips, times = standing_moments(shown, character, dt, first)
 
     def starts() -> tuple[torch.Tensor, torch.Tensor]:
-        if given.from_standing:
+        if moments is not None:
+            clips, times = moments
             pick = torch.randint(len(clips), (STARTS,), generator=generator, device=generator.device)
             return clips[pick], times[pick]
         return torch.full((STARTS,), clip_id, device=library.device), spread_times(first, last, STARTS, generator)

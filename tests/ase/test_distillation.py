@@ -118,7 +118,7 @@ def test_the_latest_moments_are_learned_from_half_of_them_under_what_led_there(m
     assert counts[1] / sum(counts) == pytest.approx(OWN_SHARE + (1 - OWN_SHARE) / 3, abs=0.02)
 
 
-def test_moments_remember_where_they_belong(monkeypatch):
+def test_moments_remember_where_they_belong():
     """Whom to ask is looked up once, when somebody gets there."""
     env, asked = PointMass(32, seed=0), []
     landmarks = Landmarks(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 2]), torch.tensor([1.0, 0.0]))
