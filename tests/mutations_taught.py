@@ -59,6 +59,8 @@ MUTATIONS = [
     Mutation("cfg/commands/pretrain.py", "read.seconds < least", "read.seconds > least", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "agree(count > 0, env.device)", "agree(True, env.device)", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "    learner.settle()", "    pass", "tests/test_resume.py"),
+    Mutation("cfg/commands/pretrain.py", "range(PATIENCE * math", "range(9 * math", "tests/test_cli.py"),
+    Mutation("cfg/commands/pretrain.py", "count >= read.windows or not", "not", "tests/test_cli.py"),
     Mutation("cfg/commands/pretrain.py", "env = make_env(unaided(config), character", "env = make_env(config, character", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "z[rolled.window_owner]", "z[rolled.window_owner - 1]", "tests/test_resume.py"),
     Mutation("cfg/commands/pretrain.py", "        folder.save_product(learner)", "        pass", "tests/test_resume.py"),

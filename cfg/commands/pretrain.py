@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from envs.film import write_video
 from envs.recording import skill_frames
 from envs.render import make_renderer
 from motions.library import MotionLibrary
+
+PATIENCE = 2  # times as many rollouts as would give enough windows to read if nobody fell are made at most
 
 
 @dataclass(frozen=True)
@@ -131,15 +134,15 @@ def finish_reading(config: RunConfig, character: Character, library: MotionLibra
     start, read, dt = time.perf_counter(), config.train.read, config.env.control_dt
     env = make_env(unaided(config), character, library, own_seed(config.seed))
     learner.settle()
-    seen, latents, count = [], [], 0
-    while count < read.windows:
+    seen, latents, count, steps = [], [], 0, round(read.seconds / dt)
+    for _ in range(PATIENCE * math.ceil(read.windows / (env.num_envs * (steps // WINDOW_EVERY)))):
         z = learner.draw_latents(env.num_envs, learner.generator)
-        rolled = roll_out(env, learner, z, round(read.seconds / dt), config.env.history)
+        rolled = roll_out(env, learner, z, steps, config.env.history)
         seen.append(learner.style.see(rolled.windows).half())  # normalised, so that half precision will do
         latents.append(z[rolled.window_owner])
         count += len(rolled.windows)
-        if not len(rolled.windows):
-            break  # nobody stays on their feet
+        if count >= read.windows or not len(rolled.windows):  # nobody stays on their feet
+            break
     if not agree(count > 0, env.device):  # all ranks learn, or none
         return
     cosine = learn_to_read(learner.style, torch.cat(seen), torch.cat(latents), demos, read.updates, learner.generator, use_bf16(config.train.bf16, env.device))
