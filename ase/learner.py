@@ -11,18 +11,19 @@ from torch import Tensor
 from ase.actor_critic import ActorCritic
 from ase.anchors import Anchors
 from ase.checkpoint import load_module
-from ase.cloning import CloneConfig
+from ase.cloning import CloneConfig, Rehearsal
 from ase.coaching import CoachConfig
 from ase.distillation import DistillConfig
 from ase.distributed import copy_from_first
 from ase.guard import Guard
 from ase.imitation import FAR_S, Imitation, Ways
 from ase.latents import LatentConfig, sample_latents
+from ase.off_policy import OffPolicy, OffPolicyConfig
 from ase.ppo import PpoConfig
 from ase.practice import Practice
 from ase.reading import ReadConfig
 from ase.retries import ReplayedEnv, Retries, RetryConfig
-from ase.rollout import FALLEN, Env
+from ase.rollout import FALLEN, Env, Rollout
 from ase.style import Style, StyleConfig
 from ase.symmetry import Mirror
 
@@ -45,6 +46,7 @@ class PretrainConfig:
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
         retry: how many episodes begin a moment before somebody fell.
+        off_policy: how the policy learns from what was acted before, too, instead of by PPO.
         read: how the encoder is taught once more at the end (see `ase.reading`).
         symmetric: make the policy left-right symmetric where the character is and where there are latents (see `ase.symmetry`).
     """
@@ -65,6 +67,7 @@ class PretrainConfig:
     distill: DistillConfig = field(default_factory=DistillConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     ppo: PpoConfig = field(default_factory=PpoConfig)
+    off_policy: OffPolicyConfig = field(default_factory=OffPolicyConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
     read: ReadConfig = field(default_factory=ReadConfig)
@@ -128,6 +131,7 @@ class Learner(ActorCritic):
         self._looping, self._floor_clips, self.control_dt = looping_clips, floor_clips, control_dt
         self.imitation: Imitation | None = None
         self.retries: Retries | None = None
+        self.off_policy: OffPolicy | None = None
         self.guard: Guard | None = None
         self._put_back: tuple[Tensor, Tensor] | None = None  # who was just now, and their latents
         self.practice = Practice(config.latents.lost_below, num_envs, control_dt, device)
@@ -149,6 +153,18 @@ class Learner(ActorCritic):
     def retry(self, env: ReplayedEnv) -> None:
         """From now on has episodes in ``env``, which it acts in, begin a moment before falls (see `ase.retries`)."""
         self.retries = Retries(self.config.retry, env, self.control_dt, self.generator)
+
+    def learn_off_policy(self) -> None:
+        """From now on learns from what was acted before, too (see `ase.off_policy`)."""
+        self.off_policy = OffPolicy(self.config.off_policy, self, len(self.latents.z))
+
+    def values(self, obs: Tensor, z: Tensor, bf16: bool = False) -> Tensor:
+        return super().values(obs, z, bf16) if self.off_policy is None else self.off_policy.values(obs, z, bf16)
+
+    def improve(self, rollout: Rollout, reward: Tensor, obs: Tensor, progress: float, bf16: bool, rehearse: Rehearsal | None = None) -> dict[str, float]:
+        if self.off_policy is None:
+            return super().improve(rollout, reward, obs, progress, bf16, rehearse)
+        return self.off_policy.improve(rollout, progress, bf16, rehearse) | {"reward/total": float(reward.mean())}
 
     def be_guarded(self, guard: dict[str, Any], where: str) -> None:
         """From now on acts with the ``guard`` that was saved at ``where`` with policy and clips."""
@@ -254,7 +270,17 @@ class Learner(ActorCritic):
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         found = {"disc": self.style.disc_opt, "encoder": self.style.encoder_opt}
+        if self.off_policy is not None:
+            found["critic"] = self.off_policy.optimizer
         return super().optimizers() | {name: optimizer for name, optimizer in found.items() if optimizer is not None}
+
+    def shared_state(self) -> dict[str, Any]:
+        return super().shared_state() | ({} if self.off_policy is None else {"off_policy": self.off_policy.state_dict()})
+
+    def load_shared_state(self, saved: dict[str, Any]) -> None:
+        super().load_shared_state(saved)
+        if self.off_policy is not None and "off_policy" in saved:  # it may be asked for from now on
+            self.off_policy.load_state_dict(saved["off_policy"])
 
     def own_state(self) -> dict[str, Any]:
         also: dict[str, Any] = {"imitation": self.imitation.state_dict()} if self.imitation is not None else {}

@@ -16,14 +16,15 @@ from ase.symmetry import Mirror
 
 
 class Mlp(nn.Module):
-    """ReLU layers and a linear float32 output whose initial weights are uniform in ``±output_scale``."""
+    """ReLU layers, normalised (layer norm) with ``norm``, and a linear float32 output whose initial weights are uniform in ``±output_scale``."""
 
-    def __init__(self, input_dim: int, hidden: Sequence[int], output_dim: int, output_scale: float):
+    def __init__(self, input_dim: int, hidden: Sequence[int], output_dim: int, output_scale: float, norm: bool = False):
         super().__init__()
         layers = [nn.Linear(a, b) for a, b in pairwise((input_dim, *hidden))]
         for layer in layers:
             nn.init.zeros_(layer.bias)
         self.hidden = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in hidden) if norm else None
         self.output = nn.Linear(hidden[-1], output_dim)
         nn.init.uniform_(self.output.weight, -output_scale, output_scale)
         nn.init.zeros_(self.output.bias)
@@ -33,8 +34,8 @@ class Mlp(nn.Module):
         return [p for name, p in self.named_parameters() if name.endswith("weight")]
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.hidden:
-            x = F.relu(layer(x))
+        for k, layer in enumerate(self.hidden):
+            x = F.relu(layer(x) if self.norms is None else self.norms[k](layer(x)))
         with torch.autocast(x.device.type, enabled=False):
             return self.output(x.float())
 

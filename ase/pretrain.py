@@ -57,14 +57,13 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
         style, skill = (torch.cat(part) for part in zip(*parts, strict=True))
         evidence = rollout.flat("evidence")
         skill = torch.where(evidence, skill, 0.0)
-        reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
-
-        lost = learner.practice.update(style.view_as(reward), learner.latents.age)
+        lost = learner.practice.update(style.view_as(rollout.task_reward), learner.latents.age)
         if learner.imitation is not None:
             imitated = learner.imitation.rewards(rollout.z, windows)
-            reward = reward + config.imitation_weight * imitated
+            rollout.task_reward += config.imitation_weight * imitated  # no network gives it, so it stays what it is
             metrics["reward/imitation"] = float(imitated.mean())
             lost = lost | learner.imitation.strayed
+        reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)
         rollout.terminated[-1] |= lost
         metrics |= learner.improve(rollout, reward, obs, learner.samples / config.max_samples, bf16, rehearsal(learner, teacher, config.clone, learner.samples))
         metrics |= style_update(learner.style, windows, z, evidence, clean, demos, learner.generator, bf16)

@@ -15,6 +15,7 @@ WATCH = "tests/ase/test_watch.py"
 GUARDED = "tests/test_guard_command.py"
 RETRIES = "tests/ase/test_retries.py"
 READING = "tests/ase/test_reading.py"
+OFF_POLICY = "tests/ase/test_off_policy.py"
 
 MUTATIONS = [
     # Cloning
@@ -176,4 +177,21 @@ MUTATIONS = [
     Mutation("ase/evaluate.py", "overruled.append(others)", "overruled.append(~others)", GUARDED),
     Mutation("ase/evaluate.py", "rolled.overruled if learner.guard is not None else None", "rolled.overruled", GUARDED),
     Mutation("envs/humanoid.py", "self.fallen = self.down & ", "self.fallen = ", "tests/envs/test_falls.py tests/envs/test_env_ends.py"),
+    # Learning from what was acted before
+    Mutation("ase/off_policy.py", "torch.lerp(value[:, t], after, lam)", "torch.lerp(after, value[:, t], lam)", OFF_POLICY),
+    Mutation("ase/off_policy.py", "torch.where(truncated[:, t], end_value[:, t], torch", "torch.where(truncated[:, t], 0.0, torch", OFF_POLICY),
+    Mutation("ase/off_policy.py", "torch.where(terminated[:, t], 0.0, ahead)", "ahead", OFF_POLICY),
+    Mutation("ase/off_policy.py", "reward[:, t] + discount *", "reward[:, t] - discount *", OFF_POLICY),
+    Mutation("ase/off_policy.py", "torch.where(mirrored, self.mirror.action(action), action)", "action", OFF_POLICY),
+    Mutation("ase/off_policy.py", "GAIN * action.clamp(-1.0, 1.0)", "GAIN * action", OFF_POLICY),
+    Mutation("ase/off_policy.py", "(self.next - self.filled + first + torch", "(self.next + first + torch", OFF_POLICY),
+    Mutation("ase/off_policy.py", 'torch.where(held["evidence"][part], skill, 0.0)', "skill", OFF_POLICY),
+    Mutation("ase/off_policy.py", 'held["reward"][part] + config', "config", OFF_POLICY),
+    Mutation("ase/off_policy.py", "self.config.keep_weight * kl - gain", "self.config.keep_weight * kl + gain", OFF_POLICY),
+    Mutation("ase/off_policy.py", "self.config.keep_weight * kl - gain", "-gain", OFF_POLICY),
+    Mutation("ase/off_policy.py", "if not alone and", "if", OFF_POLICY),
+    Mutation("ase/off_policy.py", "mean.lerp_(now, config.target_step)", "pass", OFF_POLICY),
+    Mutation("ase/off_policy.py", "memory.filled <= config.strip", "memory.filled < 0", OFF_POLICY),
+    Mutation("ase/off_policy.py", "0 <= self.lam <= 1", "0 <= self.lam", OFF_POLICY),
+    Mutation("ase/learner.py", 'self.off_policy.load_state_dict(saved["off_policy"])', "pass", "tests/test_resume.py"),
 ]

@@ -45,6 +45,22 @@ def test_a_checkpoint_of_another_version_is_not_resumed(of: str, key: str, tmp_p
     assert line.startswith(f"error: run {old}: its checkpoint was saved without {key}; expected one that this version wrote. A new run can begin with its skills")
 
 
+def test_a_run_that_learns_off_policy_goes_on_with_its_critics(tmp_path: Path, clips_dir: Path) -> None:
+    """What it remembered is gone, so it does not go on bit for bit; what was learned is there."""
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.off-policy.updates", "2", "--train.off-policy.alone-samples", "200", "--out", str(tmp_path / "run")]
+    assert run.main([*args, "--train.max-samples", "256"]) == 0
+    first = load_file(tmp_path / "run" / "checkpoint.safetensors")
+    assert run.main([*args, "--resume", "--train.max-samples", "256"]) == 0
+    again = load_file(tmp_path / "run" / "checkpoint.safetensors")
+    kept = [key for key in first if key.startswith(("shared/off_policy/", "shared/optimizers/critic/"))]
+    assert len(kept) > 20
+    for key in kept:
+        assert torch.equal(first[key], again[key]), key
+    assert run.main([*args, "--resume", "--train.max-samples", "512"]) == 0
+    assert not torch.equal(again[kept[0]], load_file(tmp_path / "run" / "checkpoint.safetensors")[kept[0]])
+    assert not [key for key in load_file(tmp_path / "run" / "skills.safetensors") if "critic" in key]
+
+
 def test_a_run_that_imitates_clips_at_their_pace_resumes_bit_for_bit(tmp_path: Path, clips_dir: Path) -> None:
     more = ["--train.imitation-weight", "0.5", "--train.latents.clip-share", "0.5", "--train.latents.clip-focus", "0.5", "--train.style.conditional"]
     args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), *more, "--train.max-samples"]

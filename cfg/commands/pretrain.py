@@ -106,6 +106,8 @@ def train(config: RunConfig, out: Path, resume: bool, skills: Path | None = None
         be_taught(config, env, learner, teachers)
     if config.train.retry.share:
         learner.retry(env)
+    if config.train.off_policy.updates:
+        learner.learn_off_policy()
     folder = RunFolder(out, to_dict(config), clips=library.names)
     obs = begin(env, learner, folder, resume)
     with writing(out):
