@@ -193,5 +193,6 @@ MUTATIONS = [
     Mutation("ase/off_policy.py", "mean.lerp_(now, config.target_step)", "pass", OFF_POLICY),
     Mutation("ase/off_policy.py", "memory.filled <= config.strip", "memory.filled < 0", OFF_POLICY),
     Mutation("ase/off_policy.py", "0 <= self.lam <= 1", "0 <= self.lam", OFF_POLICY),
+    Mutation("ase/off_policy.py", "lerp_(average(error.std())", "lerp_((error.std())", "tests/ase/test_distributed.py"),
     Mutation("ase/learner.py", 'self.off_policy.load_state_dict(saved["off_policy"])', "pass", "tests/test_resume.py"),
 ]

@@ -13,6 +13,7 @@ IMITATING = ("--train.imitation-weight", "0.5", "--train.imitation-stray-s", "0.
 COMMANDS = {
     "pretrain": ("pretrain", "tiny", "--device", "cuda"),
     "pretrain, coached": ("pretrain", "tiny", "--device", "cuda", *COACHED, "--dataset", "two.yaml", *IMITATING),
+    "pretrain, off-policy": ("pretrain", "tiny", "--device", "cuda", "--train.off-policy.updates", "2", "--train.off-policy.alone-samples", "200"),
     "task": ("train-task", "heading", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
     "strike": ("train-task", "strike", "--device", "cuda", "--num-envs", "16", "--train.max-samples", "700", "--train.ppo.minibatch-size", "64"),
 }

@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from ase.descent import Descent
 from ase.distributed import agree, average, average_numbers, gather, own_seed, rank, world_size
 from ase.normalizer import Normalizer
+from ase.off_policy import OffPolicyConfig
 from ase.ppo import normalize_advantage
 from ase.pretrain import pretrain
 from ase.run_folder import RunFolder
@@ -38,9 +39,9 @@ class SavedPointMass(PointMass):
         return self.pos
 
 
-def new_training(num_envs):
+def new_training(num_envs, **more):
     env = SavedPointMass(num_envs, seed=own_seed(0), episode_steps=9)
-    return env, make_learner(env, tiny_config(**CONFIG), seed=5)
+    return env, make_learner(env, tiny_config(**CONFIG, **more), seed=5)
 
 
 def train(env, learner, obs, iterations):
@@ -100,6 +101,10 @@ def work(number, folder):
     again, _ = train(env, learner, obs, 2)
     found["resumed"] = losses(again)
     found["resumed_pos"] = env.pos.tolist()
+    env, learner = new_training(4, off_policy=OffPolicyConfig(updates=2, batch_size=16, strip=2, stored_steps=40, alone_samples=0, critic_hidden=(8,)))
+    learner.learn_off_policy()
+    train(env, learner, env.reset(), 3)
+    found["off_policy"] = [*weights(learner).tolist(), *torch.cat([x.flatten() for x in learner.off_policy.critic.state_dict().values()]).tolist()]
     with open(f"{folder}/found{number}.json", "w") as file:
         json.dump(found, file)
     dist.barrier()
@@ -152,6 +157,7 @@ def test_small_messages(ranks):
 def test_ranks_stay_equal_where_they_should_and_differ_where_they_should(ranks):
     one, other = ranks[0]
     assert one["weights"] == other["weights"]
+    assert one["off_policy"] == other["off_policy"]
     assert one["losses"] == other["losses"]
     assert one["pos"] != other["pos"], "environments are seeded by rank"
     assert one["samples"] == 4 * 2 * 4 * 6
