@@ -11,7 +11,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from safetensors.torch import load_file
 
 import run
 from ase import checkpoint
-from ase.evaluate import Rollouts, roll_out
 from motions.reaching import PLACES
 from motions.skeleton import Skeleton
 from motions.synthetic import sine_gait
@@ -46,21 +44,6 @@ def test_a_new_policy_is_taught_the_clips_actions_and_a_trained_one_is_not(tmp_p
     assert errors[0] < 0.5 * errors[1]
     assert run.main([*args, str(tmp_path / "more"), "--skills", str(trained)]) == 0
     assert "cloned" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("kept", "rollouts"), [(1, 2), (48, 1)])
-def test_skills_that_fall_at_once_are_not_read_for_ever(tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, kept: int, rollouts: int) -> None:
-    """One rollout of the sixteen characters gives windows enough if nobody falls; of those who leave one window behind, two are made."""
-    made = []
-
-    def soon_fallen(*args: Any) -> Rollouts:
-        rolled = roll_out(*args)
-        made.append(len(rolled.windows))
-        return replace(rolled, windows=rolled.windows[:kept], window_owner=rolled.window_owner[:kept])
-
-    monkeypatch.setattr("cfg.commands.pretrain.roll_out", soon_fallen)
-    assert run.main(["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.max-samples", "128", "--out", str(tmp_path / "run")]) == 0
-    assert len(made) == rollouts
 
 
 def test_a_training_begins_with_trained_skills_on_more_clips(tmp_path: Path, clips_dir: Path, trained: Path) -> None:

@@ -180,3 +180,18 @@ def test_resume_reads_the_saved_settings(tmp_path: Path, clips_dir: Path) -> Non
     tree, info = checkpoint.load(out / "checkpoint.safetensors", "training")
     assert info["config"]["env"]["num_envs"] == 8
     assert len(tree["own"]["env"]["episode_step"]) == 8
+
+
+@pytest.mark.parametrize(("kept", "rollouts"), [(1, 2), (48, 1)])
+def test_skills_that_fall_at_once_are_not_read_for_ever(tmp_path: Path, clips_dir: Path, monkeypatch: pytest.MonkeyPatch, kept: int, rollouts: int) -> None:
+    """One rollout of the sixteen characters gives windows enough if nobody falls; of those who leave one window behind, two are made."""
+    made = []
+
+    def soon_fallen(*args: Any) -> Rollouts:
+        rolled = roll_out(*args)
+        made.append(len(rolled.windows))
+        return replace(rolled, windows=rolled.windows[:kept], window_owner=rolled.window_owner[:kept])
+
+    monkeypatch.setattr("cfg.commands.pretrain.roll_out", soon_fallen)
+    assert run.main(["pretrain", "tiny", "--clips-dir", str(clips_dir), "--train.max-samples", "128", "--out", str(tmp_path / "run")]) == 0
+    assert len(made) == rollouts
