@@ -158,7 +158,7 @@ class OffPolicy:
         obs_dim, action_dim = len(learner.obs_normalizer.mean), learner.policy.mlp.output.out_features
         self.config, self.learner = config, learner
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(learner.config.latents.dim + 1)
+            torch.manual_seed(int(torch.randint(2**31, (), generator=learner.generator, device=device)))
             self.critic = Critic(obs_dim, z_dim, action_dim, config.critic_hidden, learner.mirror).to(device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         copy_from_first([self.critic, self.target])
@@ -198,10 +198,10 @@ class OffPolicy:
         """One iteration's learning, from what has been remembered and ``rollout``; normalisers are frozen meanwhile. ``progress`` and ``rehearse`` as for `ase.ppo.ppo_update`."""
         self.remember(rollout)
         learner, config, memory = self.learner, self.config, self.memory
-        if memory.filled <= config.strip:
-            return {}
         alone, device = learner.samples < config.alone_samples, learner.device
         updates, strips = (2 if alone else 1) * config.updates, max(1, config.batch_size // config.strip)
+        if memory.filled <= config.strip:
+            updates = 0  # there is no strip yet with a step after it
         learner.policy_opt.param_groups[0]["lr"] = learner.ppo.policy_lr_at(progress)
         acted = copy.deepcopy(learner.policy).requires_grad_(False)
         critic_step, policy_step = Descent(self.optimizer, CRITIC_GRAD_NORM), Descent(learner.policy_opt, learner.ppo.max_grad_norm)

@@ -174,6 +174,8 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 
 def test_an_unfinished_strip_is_waited_for():
+    """But what was seen counts for the statistics of observations at once."""
     env, learner, off = learning(strip=11)
     assert off.improve(acted(env, learner), 0.0, False, None) == {}
+    assert learner.obs_normalizer.count == 6 * 8
     assert off.improve(acted(env, learner), 0.0, False, None)
