@@ -16,7 +16,7 @@ from ase.checkpoint import load_module
 from ase.cloning import Rehearsal
 from ase.distributed import average_numbers, copy_from_first, own_seed, world_size
 from ase.latents import Draw, LatentConfig, LatentSchedule
-from ase.nets import Policy, Value
+from ase.nets import Policy, Value, lerp_weights
 from ase.normalizer import Normalizer
 from ase.ppo import PpoBatch, PpoConfig, ppo_update
 from ase.returns import gae
@@ -160,13 +160,11 @@ class ActorCritic:
         self.seconds += metrics["time/iteration_s"]
         return metrics | {"time/samples_per_s": count / metrics["time/iteration_s"]}
 
-    @torch.no_grad()
     def _average(self, share: float) -> None:
         """Moves the mean policy by a ``share`` of the way to what the policy is now."""
         if self._averaged is None:
             self._averaged = copy.deepcopy(self.policy)
-        for mean, now in zip(self._averaged.parameters(), self.policy.parameters(), strict=True):
-            mean.lerp_(now, share)
+        lerp_weights(self._averaged, self.policy, share)
 
     def trained(self) -> dict[str, torch.nn.Module]:
         """What a training has made so far: `modules`, with the mean policy where one is kept (see `ase.ppo.PpoConfig`)."""

@@ -40,6 +40,13 @@ class Mlp(nn.Module):
             return self.output(x.float())
 
 
+@torch.no_grad()
+def lerp_weights(net: nn.Module, other: nn.Module, share: float) -> None:
+    """Moves the weights of ``net`` by a ``share`` of the way to those of ``other``."""
+    for mine, theirs in zip(net.parameters(), other.parameters(), strict=True):
+        mine.lerp_(theirs, share)
+
+
 class Policy(nn.Module):
     """Mean action in [-1, 1] units from a normalised observation ``[B, O]`` and a latent ``[B, Z]``; the deviation ``std`` is fixed.
 

@@ -23,9 +23,11 @@ from ase.checkpoint import load_module
 from ase.cloning import Rehearsal
 from ase.descent import Descent
 from ase.distributed import average, copy_from_first
-from ase.losses import bound_loss, diversity_loss
-from ase.nets import Mlp
+from ase.losses import bound_loss
+from ase.nets import Mlp, Policy, lerp_weights
+from ase.ppo import with_duties
 from ase.rollout import Rollout
+from ase.style import REWARD_BATCH
 from ase.symmetry import Mirror
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ SCALE, CENTRE = 0.2, 0.4  # of 1 / (1 - discount), what a reward of 1 a step add
 GAIN = 4.0  # actions times this are seen: noise of 0.05 must count beside observations of deviation 1
 CRITIC_GRAD_NORM = 10.0
 SPREAD_STEP = 0.02  # of the way that the running deviation of errors goes in a gradient step
-JUDGED = 8192  # windows judged at a time
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class OffPolicy:
         """What the steps ``ids [B]`` are worth to discriminator and encoder as they are now, with what no network gave, ``[B]``."""
         held, style, config = self.memory.held, self.learner.style, self.learner.config.style
         found = []
-        for part in ids.split(JUDGED):
+        for part in ids.split(REWARD_BATCH):
             like, skill = style.rewards(held["windows"][part].float(), held["z"][part], bf16)
             skill = torch.where(held["evidence"][part], skill, 0.0)
             found.append(held["reward"][part] + config.style_weight * like + config.skill_weight_at(self.learner.samples) * skill)
@@ -189,7 +190,7 @@ class OffPolicy:
 
     def remember(self, rollout: Rollout) -> None:
         """Keeps a rollout, whose ``task_reward`` is all that no network gave."""
-        windows = torch.cat([rollout.windows[ids] for ids in torch.arange(len(rollout.windows), device=rollout.obs.device).split(JUDGED)])
+        windows = torch.cat([rollout.windows[ids] for ids in torch.arange(len(rollout.windows), device=rollout.obs.device).split(REWARD_BATCH)])
         names = ("obs", "z", "action", "end_value", "terminated", "truncated", "evidence")
         held = {name: getattr(rollout, name) for name in names}
         self.memory.push(**held, reward=rollout.task_reward, windows=windows.view(*rollout.task_reward.shape, *windows.shape[1:]))
@@ -216,9 +217,8 @@ class OffPolicy:
             loss = 0.5 * error.square().mean(1).sum()
             critic_step.start(loss)
             critic_step.finish()
+            lerp_weights(self.target, self.critic, config.target_step)
             with torch.no_grad():
-                for mean, now in zip(self.target.parameters(), self.critic.parameters(), strict=True):
-                    mean.lerp_(now, config.target_step)
                 self.critic.spread.lerp_(average(error.std()), SPREAD_STEP)
             found = {"critic": loss, "explained": 1 - error[0].var() / target.var().clamp_min(1e-8)}
             if not alone and (k + 1) % config.policy_every == 0:
@@ -237,7 +237,7 @@ class OffPolicy:
         reward, value, end_value, terminated, truncated = (part.view(-1, strip) for part in parts)
         return strip_returns(reward, value, end_value, terminated, truncated, self.learner.ppo.discount, self.config.lam).flatten()
 
-    def _policy_loss(self, obs: Tensor, z: Tensor, acted: nn.Module, rehearse: Rehearsal | None, bf16: bool, found: dict[str, Tensor]) -> Tensor:
+    def _policy_loss(self, obs: Tensor, z: Tensor, acted: Policy, rehearse: Rehearsal | None, bf16: bool, found: dict[str, Tensor]) -> Tensor:
         """What the policy steps down in normalised ``obs [B, O]`` under ``z [B, Z]``; puts its parts among what was ``found``."""
         policy, ppo, generator = self.learner.policy, self.learner.ppo, self.learner.generator
         self.critic.requires_grad_(False)
@@ -249,16 +249,8 @@ class OffPolicy:
                 before = acted(obs, z)
             kl = (mean - before).square().sum(-1).mean() / (2 * policy.std**2)
             loss = self.config.keep_weight * kl - gain + ppo.bound_weight * bound_loss(mean).mean()
-            if z.shape[-1] and ppo.diversity_weight > 0:
-                part = slice(0, max(1, int(ppo.diversity_share * len(z))))
-                other = z[torch.randperm(len(z), generator=generator, device=z.device)[part]]
-                found["diversity"] = diversity_loss(mean[part], policy(obs[part], other), z[part], other).mean()
-                loss = loss + ppo.diversity_weight * found["diversity"]
-            if rehearse is not None:
-                shown = rehearse.draw()
-                found["forgotten"] = (policy(shown.obs, shown.z) - shown.action).square().sum(-1).mean() / (2 * policy.std**2)
-                loss = loss + rehearse.weight * found["forgotten"]
-        found["kl"] = kl
+            loss, besides = with_duties(loss, policy, obs, z, mean, ppo, generator, rehearse)
+        found |= besides | {"kl": kl}
         self.critic.requires_grad_(True)
         return loss
 

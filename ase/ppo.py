@@ -88,6 +88,27 @@ def normalize_advantage(advantage: Tensor, mask: Tensor) -> Tensor:
     return torch.where(count < 2, 0.0, (advantage - mean) / (std + 1e-5)).to(advantage.dtype)
 
 
+def with_duties(
+    loss: Tensor, policy: Policy, obs: Tensor, z: Tensor, mean: Tensor, config: PpoConfig, generator: torch.Generator, rehearse: Rehearsal | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """A policy's ``loss`` with what it must keep besides earning rewards, and the parts of that: that actions differ as latents do, and what is rehearsed.
+
+    Args:
+        obs, z, mean: ``[B, O]`` normalised, ``[B, Z]``, and the policy's actions there, ``[B, A]``.
+    """
+    parts = {"diversity": torch.zeros((), device=obs.device)}
+    if z.shape[-1] and config.diversity_weight > 0:
+        part = slice(0, max(1, int(config.diversity_share * len(z))))
+        other = z[torch.randperm(len(z), generator=generator, device=z.device)[part]]
+        parts["diversity"] = diversity_loss(mean[part], policy(obs[part], other), z[part], other).mean()
+        loss = loss + config.diversity_weight * parts["diversity"]
+    if rehearse is not None:
+        shown = rehearse.draw()
+        parts["forgotten"] = (policy(shown.obs, shown.z) - shown.action).square().sum(-1).mean() / (2 * policy.std**2)
+        loss = loss + rehearse.weight * parts["forgotten"]
+    return loss, parts
+
+
 def ppo_update(
     policy: Policy,
     value: Value,
@@ -124,24 +145,14 @@ def ppo_update(
                 surrogate = (surrogate_loss(log_prob, batch.log_prob[rows], advantage[rows], config.clip) * weight).sum()
                 bound = (bound_loss(mean) * weight).sum()
                 policy_loss = surrogate + config.bound_weight * bound
-                if z.shape[-1] and config.diversity_weight > 0:
-                    part = slice(0, max(1, int(config.diversity_share * len(rows))))
-                    other = z[torch.randperm(len(z), generator=generator, device=device)[part]]
-                    diversity = diversity_loss(mean[part], policy(obs[part], other), z[part], other).mean()
-                    policy_loss = policy_loss + config.diversity_weight * diversity
-                else:
-                    diversity = torch.zeros((), device=device)
-                if rehearse is not None:
-                    shown = rehearse.draw()
-                    forgotten = (policy(shown.obs, shown.z) - shown.action).square().sum(-1).mean() / (2 * policy.std**2)
-                    policy_loss = policy_loss + rehearse.weight * forgotten
-                    totals["forgotten"] = totals.get("forgotten", torch.zeros((), device=device)) + forgotten.detach()
+                policy_loss, besides = with_duties(policy_loss, policy, obs, z, mean, config, generator, rehearse)
             policy_step.start(policy_loss)
             with torch.no_grad():
                 ratio = (log_prob - batch.log_prob[rows]).exp()
                 clipped = (((ratio - 1).abs() > config.clip).float() * weight).sum()
                 kl = ((ratio - 1 - (log_prob - batch.log_prob[rows])) * weight).sum()
-            for key, number in (("surrogate", surrogate), ("bound", bound), ("diversity", diversity), ("value", value_error), ("clipped", clipped), ("kl", kl)):
+            found = {"surrogate": surrogate, "bound": bound, "value": value_error, "clipped": clipped, "kl": kl} | besides
+            for key, number in found.items():
                 totals[key] = totals.get(key, torch.zeros((), device=device)) + number.detach()
             count += 1
     value_step.finish()

@@ -18,9 +18,8 @@ from ase.collect import collect
 from ase.distributed import agree
 from ase.learner import Learner
 from ase.rollout import Env, Rollout
-from ase.style import Demos, style_update
+from ase.style import REWARD_BATCH, Demos, style_update
 
-REWARD_BATCH = 8192  # windows judged at a time
 PACE_WINDOWS = 16384  # windows of the clips that their pace is measured on
 
 

@@ -75,7 +75,7 @@ class Rollout:
     Attributes:
         obs, z, action, log_prob: ``[T, N, ...]`` what was seen, the latent, what was done and its log density.
         stochastic: ``[T, N]`` whether exploration noise was added (only these samples train the policy).
-        task_reward, terminated, truncated: ``[T, N]``.
+        task_reward, terminated, truncated: ``[T, N]``. In pretraining the reward for doing a clip is added to the former, so that it is all that no network gave.
         windows: ``[T, N]`` windows after the steps, frame by frame.
         evidence: ``[T, N]`` whether the window belongs to ``z`` alone.
         end_value: ``[T, N]`` normalised value of the true next state where the step was truncated, else 0.

@@ -21,6 +21,8 @@ from ase.replay import Replay
 from ase.rewards import skill_reward, style_reward
 from ase.windows import FrameLog
 
+REWARD_BATCH = 8192  # windows judged at a time
+
 
 class Demos(Protocol):
     """Windows of the clips; see `envs.demos.DemoWindows`."""

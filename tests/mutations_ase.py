@@ -76,7 +76,7 @@ MUTATIONS = [
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = torch.ones_like(mask) / len(mask)", PPO),
     Mutation("ase/ppo.py", "weight = mask / mask.sum().clamp_min(1.0)", "weight = mask / len(mask)", PPO),
     Mutation("ase/ppo.py", "policy_loss = surrogate + config", "policy_loss = -surrogate + config", PPO),
-    Mutation("ase/ppo.py", "policy_loss + config.diversity_weight", "policy_loss - config.diversity_weight", PPO),
+    Mutation("ase/ppo.py", "loss + config.diversity_weight", "loss - config.diversity_weight", PPO),
     Mutation("ase/ppo.py", "Descent(policy_opt, config.max_grad_norm), Descent(value_opt, config.max_grad_norm)", "Descent(policy_opt, 1e9), Descent(value_opt, 1e9)", PPO),
     # Pre-training
     Mutation("ase/nets.py", "mean.tanh() if self.squash else mean", "mean", TASK_TRAIN),
@@ -178,7 +178,7 @@ MUTATIONS = [
     Mutation("ase/anchors.py", "self.focus * self.points[clip_ids] + (1 - self.focus)", "(1 - self.focus) * self.points[clip_ids] + self.focus", ANCHORS),
     Mutation("ase/latents.py", "samples >= self.focus_from_samples", "samples < self.focus_from_samples", "tests/ase/test_pretrain.py"),
     Mutation("ase/learner.py", "self.anchors.draw(n, generator=generator) if", "sample_latents(n, self.config.latents.dim, generator) if", "tests/ase/test_first_latents.py"),
-    Mutation("ase/ppo.py", "z[torch.randperm(len(z), generator=generator, device=device)[part]]", "z[part]", "tests/ase/test_ppo.py"),
+    Mutation("ase/ppo.py", "z[torch.randperm(len(z), generator=generator, device=z.device)[part]]", "z[part]", "tests/ase/test_ppo.py"),
     Mutation("ase/rollout.py", "alive & ~step.terminated", "alive", BY_CLIP),
     Mutation("ase/by_clip.py", "round(1.0 / control_dt), None", "None, None", BY_CLIP),
     Mutation("ase/by_clip.py", "learner.hold(env, z, steps)", "", BY_CLIP),
