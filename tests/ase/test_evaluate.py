@@ -76,7 +76,7 @@ def test_a_collapsed_policy_covers_its_clip() -> None:
 def test_policies_are_ranked_as_a_person_would() -> None:
     """A replayer before one that shakes, before one that plays a single clip, before one that holds a pose."""
     replayer, shaky, collapsed, frozen = measured(REPLAYER), measured(REPLAYER, shake=0.3), measured(COLLAPSED), measured(COLLAPSED, frozen=True)
-    for name in ("frechet_distance", "earth_movers_distance"):
+    for name in ("frechet_distance", "earth_movers_distance", "heldout_disc_noise"):
         assert replayer[name] < shaky[name] < collapsed[name] < frozen[name], name
     assert replayer["heldout_disc_accuracy"] < shaky["heldout_disc_accuracy"] <= frozen["heldout_disc_accuracy"]
     assert replayer["diversity"] > 3 * collapsed["diversity"]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ase.motion_sets import earth_movers_distance, frechet_distance, heldout_disc_accuracy, spread
+from ase.motion_sets import earth_movers_distance, frechet_distance, heldout_disc_accuracy, heldout_disc_noise, spread
 
 
 def normal(n: int, mean: float = 0.0, std: float = 1.0, seed: int = 0, size: int = 3) -> torch.Tensor:
@@ -53,6 +53,19 @@ def test_a_heldout_discriminator_is_no_memory() -> None:
     """Rollouts of one constant window each are told apart from the clips only by remembering them, which does not help with those that were not shown."""
     agent, owner = normal(100, seed=1).repeat_interleave(20, dim=0), torch.arange(2000) // 20
     assert heldout_disc_accuracy(normal(2000), agent, owner, torch.Generator().manual_seed(0)) < 0.75
+
+
+@pytest.mark.parametrize(("apart", "size"), [(0.5, 20), (4.0, 1)])
+def test_noise_hides_a_difference_of_its_own_size(apart: float, size: int) -> None:
+    """A constant difference d is told in Φ(d / 2 noise) at best, which is 0.75 at noise d / 1.349; in many dimensions as in one."""
+    agent = normal(2000, mean=apart / math.sqrt(size), std=0.01, seed=1, size=size)
+    assert heldout_disc_noise(normal(2000, std=0.01, size=size), agent, torch.arange(2000) // 20) == pytest.approx(apart / 1.349, rel=0.15)
+
+
+def test_motion_like_the_clips_needs_no_noise() -> None:
+    owner = torch.arange(2000) // 20
+    assert heldout_disc_noise(normal(2000), normal(2000, seed=1), owner) == 0.0
+    assert math.isnan(heldout_disc_noise(normal(200), normal(200), torch.zeros(200, dtype=torch.long))), "a single rollout cannot be both shown and held out"
 
 
 def test_spread_between_and_within_latents() -> None:
