@@ -14,7 +14,7 @@ from torch import Tensor, nn
 HELD_OUT = 0.5  # share of both sets that a discriminator after the fact is not shown
 STEPS, BATCH, LR, HIDDEN = 300, 256, 2e-3, 128
 HARDLY_TOLD = 0.75  # accuracy halfway between chance and certainty
-LEAST_NOISE, MOST_NOISE, HALVINGS = 2.0**-5, 2.0**5, 6
+LEAST_NOISE, MOST_NOISE, HALVINGS = 2.0**-5, 2.0**5, 8
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -77,8 +77,8 @@ def heldout_disc_accuracy(demo: Tensor, agent: Tensor, agent_owner: Tensor, gene
 
 
 def heldout_disc_noise(demo: Tensor, agent: Tensor, agent_owner: Tensor) -> float:
-    """How far a policy is from the clips, as the noise that hides it: deviation of the Gaussian noise on all features at which `heldout_disc_accuracy` falls to 0.75, to a
-    tenth; 0 if it is no higher without any, at most `MOST_NOISE`.
+    """How far a policy is from the clips, as the noise that hides it: deviation of the Gaussian noise on all features at which `heldout_disc_accuracy` falls to 0.75, to
+    3 %; 0 if it is no higher without any, at most `MOST_NOISE`.
 
     Simulated motion is told from clips nearly always, be it good or bad; how much noise it takes to hide the difference says how large it is. Two sets that differ by a constant
     vector ``d`` and are narrow beside it have ``|d| / 1.35``, for then the best that can be done is right in ``Φ(|d| / 2 noise)``. Draws are the same each time.
