@@ -82,8 +82,8 @@ def locomotion() -> RunConfig:
                 num_epochs=2,
                 minibatch_size=1366,
                 action_std=0.05,
-                policy_lr=1.2e-4,
-                policy_lr_end=3e-5,
+                policy_lr=2.4e-4,
+                policy_lr_end=6e-5,
                 average_samples=1_000_000,
                 value_lr=3e-4,
                 value_hidden=(256, 128),
@@ -133,7 +133,7 @@ def getup() -> RunConfig:
     start = StartMix(clip=0.6, default=0.05, fallen=0.35, recovery=0.5, hard_share=0.5, grace_s=4.0)
     env = replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start)
     style = replace(base.train.style, style_weight=0.7, skill_weight=0.3, skill_ramp_samples=0)
-    latents, ppo = replace(agile().train.latents, fallen_hold_s=4.0), replace(base.train.ppo, policy_lr=1e-4)
+    latents, ppo = replace(agile().train.latents, fallen_hold_s=4.0), replace(base.train.ppo, policy_lr=1e-4, policy_lr_end=3e-5)
     train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     return replace(base, preset="getup", dataset="getup", env=env, train=train)
 
