@@ -13,6 +13,7 @@ from torch import Tensor
 from ase.metrics import clip_distances, nearest_clips
 
 EVERY = 2  # of the clips' windows, which start four times a control step
+LEAST_UNIT = 0.05  # m, rad, m/s or rad/s: in a smaller one what a clip holds still would be all there is to tell
 
 
 class DemoSet(Protocol):
@@ -42,6 +43,10 @@ class ClipSpace:
     def scaled(self, windows: Tensor) -> Tensor:
         """Windows ``[W, H, F]`` minus the clips' mean, over their deviation, feature by feature: ``[W, G]``."""
         return ((windows - self._mean) / self._std).flatten(1)
+
+    def in_large_units(self, windows: Tensor) -> Tensor:
+        """Scaled windows ``[W, G]`` in units of at least `LEAST_UNIT`, ``[W, G]``."""
+        return windows * (self._std / self._std.clamp_min(LEAST_UNIT)).repeat(windows.shape[1] // self.features)
 
     def nearest(self, windows: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
         """The clip ``[S]`` that each stretch of motion is nearest to on average, and which stretch ``[S]`` that is; of scaled windows ``[W, G]`` that belong to ``segment [W]``."""

@@ -90,7 +90,7 @@ def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace,
         - ``clips``: for each clip: covered, the best latent's share, share of all seconds.
         - ``speed_m_s``, ``turn_rad_s``: min, mean, max, per_latent.
         - ``diversity``, ``within_latent``: see `ase.motion_sets.spread`.
-        - ``heldout_disc_accuracy``, ``heldout_disc_noise``: see `ase.motion_sets`; noise in deviations of features in the clips.
+        - ``heldout_disc_accuracy``, ``heldout_disc_noise``: see `ase.motion_sets`; noise in deviations of features in the clips (`ase.clip_space.LEAST_UNIT` at least).
         - ``frechet_distance``, ``earth_movers_distance``: of poses (last frames of windows) to the clips', every clip as often; the latter over the root of the number of features.
         - ``latent_map``: for each latent the clip that most of its seconds are nearest to (-1: none).
     """
@@ -115,7 +115,7 @@ def measure(rolled: Rollouts, owner: Tensor, num_latents: int, space: ClipSpace,
         "diversity": _finite(diversity),
         "within_latent": _finite(within),
         "heldout_disc_accuracy": _finite(heldout_disc_accuracy(space.demo, agent, rolled.window_owner, generator)),
-        "heldout_disc_noise": _finite(heldout_disc_noise(space.demo, agent, rolled.window_owner)),
+        "heldout_disc_noise": _finite(heldout_disc_noise(space.in_large_units(space.demo), space.in_large_units(agent), rolled.window_owner)),
         "frechet_distance": frechet_distance(demo_poses, poses),
         "earth_movers_distance": earth_movers_distance(demo_poses, poses) / space.features**0.5,
         "clips": {

@@ -206,6 +206,8 @@ MUTATIONS = [
     Mutation("ase/transitions.py", "pairs = ~torch.eye", "pairs = torch.eye", TRANSITIONS),
     Mutation("ase/transitions.py", "before[alive], after[alive]", "before, after", TRANSITIONS),
     Mutation("ase/transitions.py", "left < look and", "left >= steps - look and", TRANSITIONS),
+    Mutation("ase/evaluate.py", "space.in_large_units(space.demo), space.in_large_units(agent)", "space.demo, agent", "tests/ase/test_evaluate.py"),
+    Mutation("ase/clip_space.py", "self._std / self._std.clamp_min(LEAST_UNIT)", "self._std.clamp_min(LEAST_UNIT) / self._std", "tests/ase/test_evaluate.py"),
     Mutation("ase/clip_space.py", "1.0 / torch.bincount", "torch.bincount", TRANSITIONS),
     Mutation("ase/clip_space.py", "(windows - self._mean) / self._std", "(windows + self._mean) / self._std", TRANSITIONS),
     Mutation("ase/convergence.py", "change = fmean(late) - fmean(early)", "change = fmean(early) - fmean(late)", CONVERGENCE),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ase.clip_space import ClipSpace
+from ase.clip_space import LEAST_UNIT, ClipSpace
 from ase.evaluate import Rollouts, measure, on_a_plane
 
 DT, HISTORY, STEPS, LATENTS, REPLICAS = 1 / 30, 4, 150, 8, 3
@@ -80,6 +80,26 @@ def test_policies_are_ranked_as_a_person_would() -> None:
         assert replayer[name] < shaky[name] < collapsed[name] < frozen[name], name
     assert replayer["heldout_disc_accuracy"] < shaky["heldout_disc_accuracy"] <= frozen["heldout_disc_accuracy"]
     assert replayer["diversity"] > 3 * collapsed["diversity"]
+
+
+class OneStill:
+    """A clip of two features, one that swings and one that it holds still."""
+
+    clip_names = ("swing",)
+
+    def all_windows(self) -> tuple[Tensor, Tensor]:
+        swing = (torch.linspace(0, 6.28, 400).unsqueeze(-1) + DT * torch.arange(HISTORY)).sin()
+        return torch.stack((swing, torch.zeros_like(swing)), dim=-1), torch.zeros(400, dtype=torch.long)
+
+
+def test_what_a_clip_holds_still_is_not_all_there_is_to_tell() -> None:
+    """Off by one unit in each frame of it, a window is √H from the clip's; in units of its deviation, which is none, it would be a thousand times as far."""
+    windows, step = OneStill().all_windows()[0].repeat(5, 1, 1), torch.full((2000,), HISTORY)
+    windows[..., 1] += LEAST_UNIT
+    owner, rollout = torch.arange(100), torch.arange(100).repeat(20)
+    rolled = Rollouts(torch.zeros(STEPS, 100, 3), torch.ones(STEPS, 100, dtype=torch.bool), owner < 0, owner, windows, rollout, step)
+    found = measure(rolled, owner, 100, ClipSpace(OneStill()), DT, torch.Generator().manual_seed(0))
+    assert found["heldout_disc_noise"] == pytest.approx(HISTORY**0.5 / 1.349, rel=0.15)
 
 
 def test_falls_are_counted() -> None:
