@@ -37,13 +37,20 @@ class Clips(Protocol):
     def mean_speed(self, clip_id: int) -> float: ...
 
 
+class Poses(Protocol):
+    """See `envs.clip_poses.ClipPoses`."""
+
+    def off_deg(self, frames: Tensor, clips: Tensor) -> Tensor: ...
+
+
 @torch.no_grad()
-def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, control_dt: float, seed: int) -> dict[str, dict[str, float]]:
+def play_clips(env: ClipEnv, learner: Learner, clips: Clips, poses: Poses, seconds: float, control_dt: float, seed: int) -> dict[str, dict[str, float | None]]:
     """Starts ``N / C`` characters on each clip, each with a latent of that clip's cell, held for ``seconds``.
 
     Returns:
         For each clip, means over its characters: ``fall_rate``; ``speed_m_s`` and ``turn_rad_s`` while on their feet, after the first second, 0 where nobody is;
-        ``clip_speed_m_s``, the clip's own; ``style_reward`` (unweighted) after the first second, 0 once fallen.
+        ``clip_speed_m_s``, the clip's own; ``style_reward`` (unweighted) after the first second, 0 once fallen; ``joint_error_deg``, how far joints are from the nearest pose of
+        the clip while on their feet, after the first second, None where nobody is.
     """
     assert learner.anchors is not None, "only clips with cells have latents of their own"
     generator = torch.Generator(env.device).manual_seed(seed)
@@ -53,15 +60,16 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
     env.reset()
     obs = env.start_on_clip(torch.arange(n, device=env.device), ids, clips.sample_times(ids, generator, window_s))
     z = learner.hold(env, learner.anchors.sample(ids, generator), steps)
-    poses, alives, styles = [], [], []
+    paths, alives, styles, errors = [], [], [], []
     for step, alive in on_their_feet(env, lambda seen: learner.act(seen, z), obs, steps):
-        poses.append(env.planar_pose())
+        paths.append(env.planar_pose())
         alives.append(alive)
         styles.append(learner.style.rewards(step.disc_obs, z)[0] * alive)
+        errors.append(poses.off_deg(step.disc_obs[:, -1], ids))
     later = slice(round(1.0 / control_dt), None)
-    pose, on_feet, style = torch.stack(poses)[later], torch.stack(alives)[later], torch.stack(styles)[later].mean(0)
-    speed, turn = planar_speed(pose, on_feet, control_dt), turn_rate(pose, on_feet, control_dt)
-    found = {}
+    path, on_feet, style, error = torch.stack(paths)[later], torch.stack(alives)[later], torch.stack(styles)[later].mean(0), torch.stack(errors)[later]
+    speed, turn = planar_speed(path, on_feet, control_dt), turn_rate(path, on_feet, control_dt)
+    found: dict[str, dict[str, float | None]] = {}
     for k, name in enumerate(clips.names):
         mine = ids == k
         standing = mine & on_feet.any(0)
@@ -71,6 +79,7 @@ def play_clips(env: ClipEnv, learner: Learner, clips: Clips, seconds: float, con
             "turn_rad_s": round(float(turn[standing].mean()), 4) if standing.any() else 0.0,
             "clip_speed_m_s": round(clips.mean_speed(k), 4),
             "style_reward": round(float(style[mine].mean()), 4),
+            "joint_error_deg": round(float(error[:, mine][on_feet[:, mine]].mean()), 2) if standing.any() else None,
         }
     return found
 

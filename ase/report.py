@@ -118,7 +118,8 @@ def measures_table(measures: dict[str, Any], title: str) -> Table:
         elif key == "clip_latents":
             for name, played in value.items():
                 what = "{speed_m_s:.2f} m/s of {clip_speed_m_s:.2f}, {turn_rad_s:+.2f} rad/s, style {style_reward:.2f}, falls {fall_rate:.0%}; {from_rest:.0%} from standing"
-                table.add_row(f"latents of {name}", what.format(**played))
+                off = "" if played["joint_error_deg"] is None else f", joints {played['joint_error_deg']:.1f}° off"
+                table.add_row(f"latents of {name}", what.format(**played) + off)
         elif isinstance(value, dict) and "per_latent" in value:
             table.add_row(key, f"{value['min']:.2f} to {value['max']:.2f}, mean {value['mean']:.2f}")
         elif isinstance(value, dict) and set(value) == {"mean", "max"}:

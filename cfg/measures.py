@@ -75,6 +75,7 @@ MEASURES = (
     Measure("likeness", "likeness", "the same whatever clip was asked for", HIGH),
     Measure("heldout_disc_accuracy", "told from clips", "accuracy of a discriminator trained afterwards, on motion it had not seen; 50 % is chance", LOW, PERCENT),
     Measure("heldout_disc_noise", "told through noise", "noise through which it is right in 75 %, in standard deviations: how far the motion is from the clips", LOW, "{:.2f}"),
+    Measure("joint_error_deg", "joints off, degrees", "mean angle between joints and the nearest pose of the clip that is asked for, under the clips' own latents", LOW, "{:.1f}"),
     Measure("frechet_distance", "Fréchet distance", "of poses to the clips' poses, both taken as normal distributions", LOW, "{:.2f}"),
     Measure("earth_movers_distance", "earth mover's distance", "mean distance of poses to the clips' poses when paired as well as possible, in standard deviations", LOW),
     Measure("retrieval_top1", "latent recognised", "how often the encoder picks the latent that acted out of 16", HIGH, PERCENT),

@@ -149,7 +149,7 @@ def _section(title: str, note: str, figure: Figure) -> str:
     return f"<section><h2>{html.escape(title)}</h2><p>{html.escape(note)}</p>\n<figure>{picture}</figure></section>"
 
 
-def _strip(name: str, picture: bytes, played: Mapping[str, float] | None) -> str:
+def _strip(name: str, picture: bytes, played: Mapping[str, float | None] | None) -> str:
     """A skill's picture with its numbers."""
     if not picture.startswith(PNG):
         raise ValueError(f"skill {name}: picture: got {picture[:8]!r}; expected PNG bytes")
@@ -159,10 +159,11 @@ def _strip(name: str, picture: bytes, played: Mapping[str, float] | None) -> str
     return f'<h3>{title}</h3>{numbers}<figure><img alt="{title}" src="data:image/png;base64,{base64.b64encode(picture).decode()}"></figure>'
 
 
-def _said(played: Mapping[str, float]) -> Iterator[str]:
+def _said(played: Mapping[str, float | None]) -> Iterator[str]:
     """A clip's numbers, those that there are."""
     if "speed_m_s" in played:
         yield f"{played['speed_m_s']:.2f} m/s" + (f" (the clip {played['clip_speed_m_s']:.2f})" if "clip_speed_m_s" in played else "")
-    for key, form in (("turn_rad_s", "turns {:+.2f} rad/s"), ("fall_rate", "falls {:.1%}"), ("style_reward", "style {:.2f}"), ("from_rest", "from standing {:.0%} of the time")):
-        if key in played:
+    forms = {"turn_rad_s": "turns {:+.2f} rad/s", "fall_rate": "falls {:.1%}", "style_reward": "style {:.2f}", "joint_error_deg": "joints {:.1f}° off"}
+    for key, form in (forms | {"from_rest": "from standing {:.0%} of the time"}).items():
+        if played.get(key) is not None:
             yield form.format(played[key])

@@ -188,6 +188,9 @@ MUTATIONS = [
     Mutation("ase/by_clip.py", "+ (t - first) // second", "", BY_CLIP),
     Mutation("cfg/commands/evaluate.py", "share >= COVERAGE_SHARE", "share < COVERAGE_SHARE", "tests/test_cli.py"),
     Mutation("ase/by_clip.py", "standing = mine & on_feet.any(0)", "standing = mine", BY_CLIP),
+    Mutation("ase/by_clip.py", "error[:, mine][on_feet[:, mine]].mean()", "error[:, mine].mean()", BY_CLIP),
+    Mutation("ase/by_clip.py", "torch.stack(errors)[later]", "torch.stack(errors)", BY_CLIP),
+    Mutation("ase/by_clip.py", "poses.off_deg(step.disc_obs[:, -1], ids)", "poses.off_deg(step.disc_obs[:, -1], ids.flip(0))", BY_CLIP),
     # Latents by weight, trained beginnings, time on a device, CMU's takes by their joint angles
     Mutation("ase/anchors.py", "torch.multinomial(weights, n", "torch.multinomial(torch.ones_like(weights), n", ANCHORS),
     Mutation("ase/motion_sets.py", "- 2 * cross", "- cross", SETS),

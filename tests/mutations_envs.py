@@ -32,6 +32,7 @@ MOTION_GRAPH = "tests/envs/test_motion_graph.py"
 TEACHING = "tests/test_teaching.py"
 APPROACH = "tests/envs/test_approach.py"
 WAYS = "tests/envs/test_ways.py"
+CLIP_POSES = "tests/envs/test_clip_poses.py"
 DEVICES = "tests/test_devices.py"
 
 MUTATIONS = [
@@ -96,6 +97,11 @@ MUTATIONS = [
     Mutation("envs/state.py", "ang_vel = quat_rotate_inverse(state.root_quat, state.root_ang_vel)", "ang_vel = state.root_ang_vel", STATE),
     Mutation("envs/state.py", "= twist_angle(state", "= -twist_angle(state", STATE),
     # Features
+    Mutation("envs/clip_poses.py", "torch.linalg.cross(z, x)", "z", CLIP_POSES),
+    Mutation("envs/clip_poses.py", "2 * (turned / 8)", "(turned / 8)", CLIP_POSES),
+    Mutation("envs/clip_poses.py", "theirs[:, 6 * self.balls :]).abs()", "theirs[:, 6 * self.balls :])", CLIP_POSES),
+    Mutation("envs/clip_poses.py", "torch.cat((balls, hinges), dim=-1)", "balls", CLIP_POSES),
+    Mutation("envs/clip_poses.py", "self.ways.nearest(clips,", "self.ways.nearest(torch.zeros_like(clips),", CLIP_POSES),
     Mutation("envs/features.py", "cos * v[1] - sin * v[0]", "cos * v[1] + sin * v[0]", FEATURES),
     Mutation("envs/features.py", "root[:, (0, 2)]", "root[:, (0, 1)]", FEATURES),
     Mutation("envs/features.py", "local(bodies[:, 1:] - bodies[:, :1])", "local(bodies[:, 1:])", FEATURES),

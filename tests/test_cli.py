@@ -296,13 +296,14 @@ def test_evaluate_says_what_each_clips_latents_do(with_cells: Path, trained: Pat
         )
         found[folder] = json.loads((tmp_path / "e.json").read_text())
     assert set(found[with_cells]["clip_latents"]) == {"walk"}
-    assert set(found[with_cells]["clip_latents"]["walk"]) == {"fall_rate", "speed_m_s", "turn_rad_s", "clip_speed_m_s", "style_reward", "from_rest"}
+    assert set(found[with_cells]["clip_latents"]["walk"]) == {"fall_rate", "speed_m_s", "turn_rad_s", "clip_speed_m_s", "style_reward", "joint_error_deg", "from_rest"}
     assert found[with_cells]["begun_from_rest"] == (found[with_cells]["clip_latents"]["walk"]["from_rest"] >= 0.25)
     assert found[with_cells]["clip_latents"]["walk"]["clip_speed_m_s"] == pytest.approx(1.0)
+    assert found[with_cells]["joint_error_deg"] == found[with_cells]["clip_latents"]["walk"]["joint_error_deg"]
     out = capsys.readouterr().out
     assert "latents of walk" in out
     assert "falls, by where they" in out
-    assert not {"clip_latents", "begun_from_rest"} & set(found[trained])
+    assert not {"clip_latents", "begun_from_rest", "joint_error_deg"} & set(found[trained])
 
 
 def test_evaluate_measures_over_seeds_and_writes_a_page(with_cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ OTHER = {"normalized_return": {"mean": 0.75, "std": 0.01, "each": [0.75]}, "fall
 HIGHS = "normalized_return success_rate clip_coverage transition_coverage style_reward likeness retrieval_top1 latent_cosine diversity push_survival"
 HIGHS += " throw_survival fallen_recovery begun_from_rest"
 LOWS = "fall_rate transition_fall_rate heldout_disc_accuracy frechet_distance earth_movers_distance within_latent foot_skate_m_s foot_skate_ratio limit_pressing diverged"
-LOWS += " overruled heldout_disc_noise push_recovery_time_s throw_recovery_time_s fallen_recovery_time_s"
+LOWS += " overruled heldout_disc_noise joint_error_deg push_recovery_time_s throw_recovery_time_s fallen_recovery_time_s"
 
 
 def make_run(folder: Path, measures: dict) -> str:

@@ -25,7 +25,7 @@ MEASURES = {
     "retrieval_top1": None,
     "speed_m_s": {"min": 0.5, "mean": 1.25, "max": 3.0, "per_latent": [0.5, 2.0]},
     "clips": CLIPS,
-    "clip_latents": {"walk": {"fall_rate": 0.125, "speed_m_s": 0.9, "turn_rad_s": -0.25, "clip_speed_m_s": 1.1, "style_reward": 0.8, "from_rest": 0.25}},
+    "clip_latents": {"walk": {"fall_rate": 0.125, "speed_m_s": 0.9, "turn_rad_s": -0.25, "clip_speed_m_s": 1.1, "style_reward": 0.8, "joint_error_deg": 5.25, "from_rest": 0.25}},
     "transitions": {"clips": list(CLIPS), "counts": COUNTS},
     "latent_map": {"xy": [[0.1, 0.2], [0.3, -0.4], [-0.5, 0.6], [0.7, 0.8]], "nearest": [0, 2, 0, -1]},
     "convergence": {"verdict": "still improving", "detail": "reward/style +3 %"},
@@ -57,7 +57,7 @@ def test_the_page_holds_everything_and_needs_nothing_else(tmp_path):
     assert headings(text) == ["Numbers", *HEADINGS.values()]
     assert len(drawn(text)) == 4
     assert f"data:image/png;base64,{base64.b64encode(PNG + b'strip').decode()}" in text
-    assert "0.90 m/s (the clip 1.10), turns -0.25 rad/s, falls 12.5%, style 0.80, from standing 25% of the time" in text
+    assert "0.90 m/s (the clip 1.10), turns -0.25 rad/s, falls 12.5%, style 0.80, joints 5.2° off, from standing 25% of the time" in text
     assert "4 latents x 2 rollouts of 10 s." in text
     assert "2 of 3 are covered" in text
     assert "Training: <strong>still improving</strong>. reward/style +3 %." in text

@@ -30,6 +30,7 @@ from cfg.schema import RunConfig
 from cfg.task_wiring import load_controller
 from cfg.wiring import act_out, latents_of, load_policy, load_skills, load_world, make_env, random_latents, write_json
 from envs.character import Character, load_character
+from envs.clip_poses import ClipPoses
 from envs.demos import DemoWindows
 from envs.film import motion_strip
 from envs.pushes import PushConfig
@@ -118,7 +119,8 @@ def skills_of(given: EvaluateArgs) -> tuple[RunConfig, dict[str, Any]]:
 
 def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     """See `ase.evaluate.evaluate`, `ase.transitions`, `envs.quality`, `ase.by_clip`, `ase.robustness`, `ase.convergence`; over seeds as in `ase.confidence`. Where clips have
-    latents of their own, ``begun_from_rest`` is the share of those that fill at least a quarter of the seconds of who begins in the rest pose under their latents."""
+    latents of their own, ``begun_from_rest`` is the share of those that fill at least a quarter of the seconds of who begins in the rest pose under their latents, and
+    ``joint_error_deg`` the mean over clips of how far joints are from the nearest pose of the clip (`envs.clip_poses`)."""
     config, tree = skills_of(given)
     config = replace(config, device=given.device, physics=given.physics)
     character, library = load_world(config)
@@ -139,10 +141,12 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
     if learner.anchors is not None:
         each = make_env(config, character, library, given.seed, replace(settings, num_envs=BY_CLIP * library.num_clips, episode_length_s=BY_CLIP_S + 1))
-        played = play_clips(each, learner, library, BY_CLIP_S, dt, given.seed)
+        played = play_clips(each, learner, library, ClipPoses(library, env.layout, dt), BY_CLIP_S, dt, given.seed)
         resting = make_env(config, character, library, given.seed, replace(settings, num_envs=each.num_envs, start=StartMix(clip=0, default=1), episode_length_s=BEGIN_S + 1))
         begun = begin_clips(resting, learner, space, BEGIN_S, dt, given.seed)
         measures["clip_latents"] = {name: played[name] | {"from_rest": begun[name]} for name in library.names}
+        errors = [error for clip in played.values() if (error := clip["joint_error_deg"]) is not None]
+        measures["joint_error_deg"] = round(sum(errors) / len(errors), 4) if errors else None
         measures["begun_from_rest"] = sum(share >= COVERAGE_SHARE for share in begun.values()) / library.num_clips
     return measures | {"convergence": verdict(learning_curves(given.run), measures["clips"])}
 

@@ -23,6 +23,17 @@ class Clips:
         return (1.0, 3.0)[clip_id]
 
 
+class Poses:
+    """Joints are off by one degree more each control step, and by ten more on the second clip."""
+
+    step = 0.0
+
+    def off_deg(self, frames, clips):
+        assert frames.shape == (8, 3), "the last frame of each window"
+        self.step += 1.0
+        return self.step + 10.0 * clips
+
+
 class Walkers:
     """Characters that go at twice the speed of the clip they started on and turn right at 0.5 rad/s on the second; every ``each``-th falls after ``fall_s``."""
 
@@ -60,7 +71,7 @@ def played(fall_s, each=4):
     learner = make_learner(env, tiny_config(latents={"dim": 4, "clip_share": 0.5}), **clips)
     seen = []
     learner.style.rewards = lambda windows, z: seen.append(learner.anchors.cell(z)) or (torch.full((len(z),), 0.8), torch.zeros(len(z)))
-    found = play_clips(env, learner, Clips(), seconds=4.0, control_dt=DT, seed=0)
+    found = play_clips(env, learner, Clips(), Poses(), seconds=4.0, control_dt=DT, seed=0)
     assert env.allowed == (list(range(8)), [0, 40] * 4), "what the second shows is no fall"
     assert all(cells.tolist() == [0, 1] * 4 for cells in seen), "each clip is played with latents of its own cell"
     return found
@@ -68,10 +79,12 @@ def played(fall_s, each=4):
 
 def test_speeds_turns_falls_and_style_are_those_of_each_clip():
     found = played(fall_s=2.0)
-    assert found["slow"] == {"fall_rate": 0.0, "speed_m_s": 2.0, "turn_rad_s": 0.0, "clip_speed_m_s": 1.0, "style_reward": 0.8}
+    assert found["slow"] == {"fall_rate": 0.0, "speed_m_s": 2.0, "turn_rad_s": 0.0, "clip_speed_m_s": 1.0, "style_reward": 0.8, "joint_error_deg": 25.5}
     fast = found["fast"]
     assert (fast["fall_rate"], fast["speed_m_s"], fast["turn_rad_s"], fast["clip_speed_m_s"]) == (0.5, 6.0, -0.5, 3.0)
     # two of the four fall at 2 s: of the 3 s that count, 2.0 s to 4.0 s (steps 20 to 40) earn nothing
+    # steps 11 to 40 of those that stay up, 11 to 19 of the others
+    assert fast["joint_error_deg"] == pytest.approx(10.0 + (sum(range(11, 41)) + sum(range(11, 20))) / 39, abs=0.006)
     assert fast["style_reward"] == pytest.approx(0.8 * (0.5 + 0.5 * 9 / 30), abs=1e-4)
 
 
@@ -82,7 +95,7 @@ def test_those_that_fall_before_anything_counts_are_left_out_of_speeds():
 
 def test_a_clip_under_which_all_fall_at_once_has_no_speed():
     found = played(fall_s=0.5, each=2)
-    assert found["fast"] == {"fall_rate": 1.0, "speed_m_s": 0.0, "turn_rad_s": 0.0, "clip_speed_m_s": 3.0, "style_reward": 0.0}
+    assert found["fast"] == {"fall_rate": 1.0, "speed_m_s": 0.0, "turn_rad_s": 0.0, "clip_speed_m_s": 3.0, "style_reward": 0.0, "joint_error_deg": None}
     assert found["slow"]["speed_m_s"] == 2.0
 
 
