@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase.anchors import Anchors
-from ase.imitation import FAR, ON_THE_WAY, PACES, WIDE, Imitation
+from ase.imitation import CLOSE, FAR, ON_THE_WAY, WIDE, Imitation
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.windows import FrameLog
@@ -48,7 +48,7 @@ def imitation(anchors, num_envs=2, weights=(2.0, 3.0), stray_s=0.0):
 
 def still(steps):
     """The reward of who stands still while a clip moves by ``steps`` of `DT` metres, at the least pace."""
-    return math.exp(-2.0 * (PACES[0] * DT * steps) ** 2)
+    return math.exp(-2.0 * (0.6 * DT * steps) ** 2)
 
 
 def latents(anchors, clips, steps):
@@ -63,14 +63,23 @@ def test_whoever_keeps_pace_has_the_whole_reward_and_who_stands_still_ever_less(
     assert found[:, 1].tolist() == pytest.approx([still(2 * n) for n in range(1, 5)])
 
 
-def test_who_is_far_from_the_clip_has_more_of_the_wide_part(anchors):
+def test_who_is_far_from_the_clip_has_more_of_the_wide_part_and_who_is_near_of_the_close_one(anchors):
     """The clock runs as before: who is far begins anew by the narrow part."""
-    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25)
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25, imitation_close=0.125)
     learner = Learner(config, 3, torch.zeros(2), (2, 2), 1, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
     learner.imitate(lines(), torch.tensor([2.0, 3.0]))
     spot = torch.zeros(1)
     found = learner.imitation.rewards(latents(learner.anchors, [1], 9), log(spot, spot.expand(9, 1)))[:, 0]
-    assert found.tolist() == pytest.approx([0.75 * still(2 * n) + 0.25 * still(2 * n) ** (1 / WIDE) for n in range(1, 10)], rel=1e-4)
+    assert found.tolist() == pytest.approx([0.625 * still(2 * n) + 0.25 * still(2 * n) ** (1 / WIDE) + 0.125 * still(2 * n) ** CLOSE for n in range(1, 10)], rel=1e-4)
+
+
+def test_the_clock_waits_for_nobody_by_more_than_the_slack(anchors):
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_slack=0.1)
+    learner = Learner(config, 3, torch.zeros(2), (2, 2), 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
+    learner.imitate(lines(), torch.tensor([2.0, 3.0]))
+    motion = DT * torch.arange(1.0, 10.0).unsqueeze(-1) * torch.tensor([0.9, 1.1, 0.7])
+    found = learner.imitation.rewards(latents(learner.anchors, [0, 0, 0], 9), log(torch.zeros(3), motion))
+    assert found[-1].tolist() == pytest.approx([1.0, 1.0, math.exp(-2.0 * (0.2 * 9 * DT) ** 2)], rel=1e-4)
 
 
 def test_a_little_slower_or_faster_than_the_clip_will_do(anchors):
@@ -219,8 +228,12 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
 
 
 def test_a_share_that_is_none_is_named():
-    with pytest.raises(ValueError, match=r"imitation_wide: got 1.5; expected 0 to 1"):
-        tiny_config(imitation_wide=1.5)
+    with pytest.raises(ValueError, match=r"imitation_wide, imitation_close: got 0.75, 0.5; expected shares, together at most 1"):
+        tiny_config(imitation_wide=0.75, imitation_close=0.5)
+    with pytest.raises(ValueError, match=r"imitation_wide, imitation_close: got 0, -0.5; expected shares"):
+        tiny_config(imitation_close=-0.5)
+    with pytest.raises(ValueError, match=r"imitation_slack: got 1; expected at least 0 and less than 1"):
+        tiny_config(imitation_slack=1.0)
 
 
 def test_a_time_that_would_never_be_reached_is_named():
