@@ -16,7 +16,7 @@ from ase.coaching import CoachConfig
 from ase.distillation import DistillConfig
 from ase.distributed import copy_from_first
 from ase.guard import Guard
-from ase.imitation import FAR_S, Imitation, Ways
+from ase.imitation import FAR_S, Imitation, PolishConfig, Ways
 from ase.latents import LatentConfig, sample_latents
 from ase.off_policy import OffPolicy, OffPolicyConfig
 from ase.ppo import PpoConfig
@@ -41,9 +41,8 @@ class PretrainConfig:
         imitation_weight: weight in the reward of a control step of doing what the clip of the present latent does, at its pace (`ase.imitation`; needs ``latents.clip_share``).
         imitation_travel: what a difference in how the root travels weighs there: a squared m/s over the ground, and a squared rad/s of turning.
         imitation_wide: share of it that falls five times as slowly with the difference (`ase.imitation.WIDE`): for changing quickly between clips that are far apart.
-        imitation_close: share of it that falls five times as fast (`ase.imitation.CLOSE`): for doing exactly what the clip does.
-        imitation_slack: by what share of the clip's pace doing it may be slower or faster.
         imitation_stray_s: an episode that began on a clip, with a latent of it, ends as a failure when it has been far from the clip for so many seconds; 0: never.
+        polish: how the last part of the training is about exactness.
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
@@ -61,9 +60,8 @@ class PretrainConfig:
     imitation_weight: float = 0.0
     imitation_travel: tuple[float, float] = (0.1, 0.01)
     imitation_wide: float = 0.0
-    imitation_close: float = 0.0
-    imitation_slack: float = 0.4
     imitation_stray_s: float = 0.0
+    polish: PolishConfig = field(default_factory=PolishConfig)
     bf16: str = "auto"
     symmetric: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
@@ -81,12 +79,16 @@ class PretrainConfig:
             raise ValueError(f"bf16: got {self.bf16!r}; expected auto, on or off")
         if min(self.imitation_travel) < 0:
             raise ValueError(f"imitation_travel: got {self.imitation_travel}; expected two weights of at least 0")
-        if min(shares := (self.imitation_wide, self.imitation_close)) < 0 or sum(shares) > 1:
-            raise ValueError(f"imitation_wide, imitation_close: got {shares[0]:g}, {shares[1]:g}; expected shares, together at most 1")
-        if not 0 <= self.imitation_slack < 1:
-            raise ValueError(f"imitation_slack: got {self.imitation_slack:g}; expected at least 0 and less than 1")
+        if not 0 <= self.imitation_wide <= 1:
+            raise ValueError(f"imitation_wide: got {self.imitation_wide:g}; expected 0 to 1")
+        if self.polish.share and not self.imitation_weight:
+            raise ValueError(f"polish: share: got {self.polish.share:g} with imitation_weight 0; expected 0, for nothing is imitated")
         if not 0 <= self.imitation_stray_s <= FAR_S:
             raise ValueError(f"imitation_stray_s: got {self.imitation_stray_s:g}; expected 0 (never) to {FAR_S:g}, for then the clip is begun anew")
+
+    def polishing(self, samples: int) -> bool:
+        """Whether the last part of the training has come after ``samples`` control steps."""
+        return samples >= (1 - self.polish.share) * self.max_samples
 
 
 class Learner(ActorCritic):
@@ -155,8 +157,7 @@ class Learner(ActorCritic):
         if self.anchors is None:
             raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
         c = self.config
-        parts = c.imitation_stray_s, c.imitation_wide, c.imitation_close, c.imitation_slack
-        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, *parts)
+        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, c.imitation_stray_s, c.imitation_wide, c.polish)
 
     def retry(self, env: ReplayedEnv) -> None:
         """From now on has episodes in ``env``, which it acts in, begin a moment before falls (see `ase.retries`)."""

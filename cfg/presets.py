@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ase.cloning import CloneConfig
 from ase.coaching import CoachConfig
+from ase.imitation import PolishConfig
 from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
 from ase.ppo import PpoConfig
@@ -73,10 +74,9 @@ def locomotion() -> RunConfig:
         train=PretrainConfig(
             max_samples=22_000_000,
             max_minutes=55.0,
-            imitation_weight=1.0,
-            imitation_travel=(1.0, 0.3),
-            imitation_close=0.5,
-            imitation_slack=0.1,
+            imitation_weight=0.7,
+            imitation_travel=(0.4, 0.15),
+            polish=PolishConfig(share=0.3),
             clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=6_000_000),
             latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=1_500_000, lost_below=0.5),
             ppo=PpoConfig(
@@ -113,18 +113,7 @@ def agile() -> RunConfig:
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, minibatch_size=2732, policy_lr=1e-4, policy_lr_end=2e-5)
     style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_ramp_samples=0)
-    train = replace(
-        base.train,
-        max_samples=12_000_000,
-        imitation_weight=0.7,
-        imitation_travel=(0.4, 0.15),
-        imitation_close=0.0,
-        imitation_slack=0.4,
-        clone=CloneConfig(),
-        latents=latents,
-        ppo=ppo,
-        style=style,
-    )
+    train = replace(base.train, max_samples=12_000_000, polish=PolishConfig(), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     env = replace(base.env, num_envs=2048, assist=AssistConfig())  # trained skills stand without being held
     return replace(base, preset="agile", dataset="agile", env=env, train=train)
 
@@ -147,7 +136,7 @@ def getup() -> RunConfig:
     env = replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start)
     style = replace(base.train.style, style_weight=0.7, skill_weight=0.3, skill_ramp_samples=0)
     latents, ppo = replace(agile().train.latents, fallen_hold_s=4.0), replace(base.train.ppo, policy_lr=1e-4, policy_lr_end=3e-5)
-    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, polish=PolishConfig(), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     return replace(base, preset="getup", dataset="getup", env=env, train=train)
 
 
@@ -167,8 +156,7 @@ def full() -> RunConfig:
         max_minutes=0.0,
         imitation_weight=1.0,
         imitation_travel=(0.1, 0.01),
-        imitation_close=0.0,
-        imitation_slack=0.4,
+        polish=PolishConfig(),
         imitation_stray_s=0.5,
         clone=clone,
         coach=CoachConfig(rounds=225, updates=600),

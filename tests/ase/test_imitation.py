@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase.anchors import Anchors
-from ase.imitation import CLOSE, FAR, ON_THE_WAY, WIDE, Imitation
+from ase.imitation import CLOSE, FAR, ON_THE_WAY, WIDE, Imitation, PolishConfig
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.windows import FrameLog
@@ -63,23 +63,25 @@ def test_whoever_keeps_pace_has_the_whole_reward_and_who_stands_still_ever_less(
     assert found[:, 1].tolist() == pytest.approx([still(2 * n) for n in range(1, 5)])
 
 
-def test_who_is_far_from_the_clip_has_more_of_the_wide_part_and_who_is_near_of_the_close_one(anchors):
+def test_who_is_far_from_the_clip_has_more_of_the_wide_part(anchors):
     """The clock runs as before: who is far begins anew by the narrow part."""
-    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25, imitation_close=0.125)
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25)
     learner = Learner(config, 3, torch.zeros(2), (2, 2), 1, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
     learner.imitate(lines(), torch.tensor([2.0, 3.0]))
     spot = torch.zeros(1)
     found = learner.imitation.rewards(latents(learner.anchors, [1], 9), log(spot, spot.expand(9, 1)))[:, 0]
-    assert found.tolist() == pytest.approx([0.625 * still(2 * n) + 0.25 * still(2 * n) ** (1 / WIDE) + 0.125 * still(2 * n) ** CLOSE for n in range(1, 10)], rel=1e-4)
+    assert found.tolist() == pytest.approx([0.75 * still(2 * n) + 0.25 * still(2 * n) ** (1 / WIDE) for n in range(1, 10)], rel=1e-4)
 
 
-def test_the_clock_waits_for_nobody_by_more_than_the_slack(anchors):
-    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_slack=0.1)
+def test_when_it_is_to_be_exact_small_differences_count_and_the_clock_hardly_waits(anchors):
+    """The first two keep to the slack of 0.1; the third is slower by twice as much as that."""
+    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25, polish=PolishConfig(close=0.375))
     learner = Learner(config, 3, torch.zeros(2), (2, 2), 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
     learner.imitate(lines(), torch.tensor([2.0, 3.0]))
     motion = DT * torch.arange(1.0, 10.0).unsqueeze(-1) * torch.tensor([0.9, 1.1, 0.7])
-    found = learner.imitation.rewards(latents(learner.anchors, [0, 0, 0], 9), log(torch.zeros(3), motion))
-    assert found[-1].tolist() == pytest.approx([1.0, 1.0, math.exp(-2.0 * (0.2 * 9 * DT) ** 2)], rel=1e-4)
+    found = learner.imitation.rewards(latents(learner.anchors, [0, 0, 0], 9), log(torch.zeros(3), motion), exact=True)
+    like = math.exp(-2.0 * (0.2 * 9 * DT) ** 2)
+    assert found[-1].tolist() == pytest.approx([1.0, 1.0, 0.625 * (0.75 * like + 0.25 * like ** (1 / WIDE)) + 0.375 * like**CLOSE], rel=1e-4)
 
 
 def test_a_little_slower_or_faster_than_the_clip_will_do(anchors):
@@ -219,7 +221,7 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
     learner = Learner(config, env.obs_dim, env.rest_action, env.window, 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
     learner.imitate(lines(), torch.ones(3))
     learner.imitation.strayed = torch.tensor([False, True, False])
-    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows: torch.zeros(z.shape[:2]))
+    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows, exact: torch.zeros(z.shape[:2]))
     improve = learner.improve
     monkeypatch.setattr(learner, "improve", lambda rollout, *rest: (seen.append(rollout.terminated.clone()), improve(rollout, *rest))[1])
     pretrain(env, Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0))), learner, env.reset(), lambda told: False)
@@ -227,13 +229,31 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
     assert env.failed[0][1] == [1]
 
 
+def test_the_last_part_of_a_training_is_about_exactness(monkeypatch):
+    """Of five iterations the last two: another weight, and exact rewards."""
+    env, asked, paid = Scripted(3, 3), [], []
+    size = {"latents": {"dim": 4, "clip_share": 1.0}, "ppo": {"rollout_steps": 4}}
+    config = tiny_config(**size, imitation_weight=0.25, max_samples=5 * 12, polish=PolishConfig(share=0.4, weight=0.5))
+    learner = Learner(config, env.obs_dim, env.rest_action, env.window, 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
+    learner.imitate(lines(), torch.ones(3))
+    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows, exact: asked.append(exact) or torch.ones(z.shape[:2]))
+    improve = learner.improve
+    monkeypatch.setattr(learner, "improve", lambda rollout, *rest: (paid.append(float(rollout.task_reward.mean())), improve(rollout, *rest))[1])
+    pretrain(env, Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0))), learner, env.reset(), lambda told: True)
+    assert asked == [False, False, False, True, True]
+    assert [p - paid[0] for p in paid] == pytest.approx([0.0, 0.0, 0.0, 0.25, 0.25])
+
+
 def test_a_share_that_is_none_is_named():
-    with pytest.raises(ValueError, match=r"imitation_wide, imitation_close: got 0.75, 0.5; expected shares, together at most 1"):
-        tiny_config(imitation_wide=0.75, imitation_close=0.5)
-    with pytest.raises(ValueError, match=r"imitation_wide, imitation_close: got 0, -0.5; expected shares"):
-        tiny_config(imitation_close=-0.5)
-    with pytest.raises(ValueError, match=r"imitation_slack: got 1; expected at least 0 and less than 1"):
-        tiny_config(imitation_slack=1.0)
+    with pytest.raises(ValueError, match=r"imitation_wide: got 1.5; expected 0 to 1"):
+        tiny_config(imitation_wide=1.5)
+    with pytest.raises(ValueError, match=r"polish: weight: got -0.5; expected at least 0"):
+        PolishConfig(weight=-0.5)
+    for wrong, said in (({"share": -0.1}, "-0.1, close 0.5, slack 0.1"), ({"close": 1.5}, "0, close 1.5, slack 0.1"), ({"slack": 1.0}, "0, close 0.5, slack 1")):
+        with pytest.raises(ValueError, match=f"polish: got share {said}; expected 0 to 1, and less than 1 of slack"):
+            PolishConfig(**wrong)
+    with pytest.raises(ValueError, match=r"polish: share: got 0.2 with imitation_weight 0; expected 0, for nothing is imitated"):
+        tiny_config(polish=PolishConfig(share=0.2))
 
 
 def test_a_time_that_would_never_be_reached_is_named():
