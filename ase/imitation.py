@@ -2,8 +2,8 @@
 
 The discriminator sees a fifth of a second and is content with any part of a clip, so under the latents of a roll a character may stand for ever as a roll begins. Here a clock
 goes on: when a latent begins, at the moment of its clip that the character is nearest to, or of another clip from which a way leads there (`envs.ways.Ways`); from then on at
-the clip's pace, somewhat slower or faster where that fits best, and from clip to clip as the way goes. So who is in the middle of a backflip as a walk is asked for is
-rewarded for landing it first. Neither policy nor value sees the clock. A reward for tracking as in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame,
+0.6 to 1.4 of the clip's pace, whichever fits best, and from clip to clip as the way goes. So who is in the middle of a backflip as a walk is asked for is rewarded for landing
+it first. Neither policy nor value sees the clock. A reward for tracking as in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame,
 wherever the character is, and from any moment on. Who is far from the clip for a second, or at the end of one that does not loop, begins anew at the nearest moment. An episode
 that began on its clip may end as a failure when it has been far from it for a while, as those of DeepMimic end.
 
@@ -21,8 +21,7 @@ from torch import Tensor
 from ase.anchors import Anchors
 from ase.windows import FrameLog
 
-PACES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the slack
-SLACK = 0.4  # by what share of the clip's pace a clock may be slower or faster
+PACES = (0.6, 0.8, 1.0, 1.2, 1.4)
 ON_THE_WAY = 0.25  # of the reward has who is still on the way to its clip
 WIDE, CLOSE = 5.0, 5.0  # the wide part of the reward has fallen as far at so many times the difference, the close part at one so many times smaller
 FAR, FAR_S = 0.1, 1.0  # below this likeness, exp(-d), a character is far from where it should be; for so long it may be
@@ -34,17 +33,16 @@ class PolishConfig:
 
     Attributes:
         share: of the training's ``max_samples``; 0: there is no such part. weight: of doing what the clip does, then.
-        close: share of the reward for it that falls `CLOSE` times as fast with the difference. slack: as `SLACK`, then.
+        close: share of the reward for it that falls `CLOSE` times as fast with the difference.
     """
 
     share: float = 0.0
     weight: float = 1.0
     close: float = 0.5
-    slack: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (0 <= self.share <= 1 and 0 <= self.close <= 1 and 0 <= self.slack < 1):
-            raise ValueError(f"polish: got share {self.share:g}, close {self.close:g}, slack {self.slack:g}; expected 0 to 1, and less than 1 of slack")
+        if not (0 <= self.share <= 1 and 0 <= self.close <= 1):
+            raise ValueError(f"polish: got share {self.share:g}, close {self.close:g}; expected 0 to 1")
         if self.weight < 0:
             raise ValueError(f"polish: weight: got {self.weight:g}; expected at least 0")
 
@@ -65,7 +63,7 @@ class Imitation:
     ways: how clips are done and reached. weights: ``[F]`` of squared differences (see `envs.features.FeatureLayout.tracking_weights`).
     num_envs, control_dt: ``N``, and seconds of a step. stray_s: seconds for which an episode that began on a clip may be far from it; 0: for ever.
     wide: share of the reward that falls `WIDE` times as slowly with the difference, so that who stands as a run is asked for has something of every step towards it.
-    polish: what is different when it is about exactness: for who does nearly what the clip does, the last bit counts.
+    close: share of the reward, when it is to be exact, that falls `CLOSE` times as fast, so that the last bit counts for who does nearly what the clip does.
 
     Attributes:
         moment, part: ``[N]`` where each character is on its way: a moment, and the share of a control step since. z: ``[N, Z]`` the latent that it is for.
@@ -82,16 +80,16 @@ class Imitation:
         control_dt: float,
         stray_s: float = 0.0,
         wide: float = 0.0,
-        polish: PolishConfig = PolishConfig(),
+        close: float = 0.0,
     ):
         device = anchors.points.device
         self.ways, self.anchors, self.weights, self.control_dt = ways, anchors, weights.to(device), control_dt
         self.moment = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.part, self.far_s = torch.zeros(num_envs, device=device), torch.zeros(num_envs, device=device)
         self.z = torch.full((num_envs, anchors.points.shape[1]), torch.nan, device=device)
-        self.stray_s, self.wide, self.polish = stray_s, wide, polish
+        self.stray_s, self.wide, self.close = stray_s, wide, close
         self.started, self.strayed = (torch.zeros(num_envs, dtype=torch.bool, device=device) for _ in range(2))
-        self.paces, self.exact_paces = (1 + slack * torch.tensor(PACES, device=device).unsqueeze(-1) for slack in (SLACK, polish.slack))
+        self.paces = torch.tensor(PACES, device=device).unsqueeze(-1)
 
     def begin(self, env_ids: Tensor) -> None:
         """``env_ids [n]`` have just started on clips, with latents of those."""
@@ -103,10 +101,10 @@ class Imitation:
 
     def rewards(self, z: Tensor, windows: FrameLog, exact: bool = False) -> Tensor:
         """``(1 - wide) exp(-d) + wide exp(-d / WIDE)`` of each step of a rollout, ``[T, N]``, where ``d`` is the weighted squared difference to the clip at that time, less on
-        the way (`ON_THE_WAY`). When it is to be ``exact``, a share ``polish.close`` of that is replaced by ``exp(-CLOSE d)``. A latent of ``z [T, N, Z]`` that differs from
+        the way (`ON_THE_WAY`). When it is to be ``exact``, a share ``close`` of that is replaced by ``exp(-CLOSE d)``. A latent of ``z [T, N, Z]`` that differs from
         that of the step before begins."""
         steps, count = z.shape[:2]
-        paces, close = (self.exact_paces, self.polish.close) if exact else (self.paces, 0.0)
+        close = self.close if exact else 0.0
         found, far = torch.zeros(steps, count, device=z.device), torch.zeros_like(self.strayed)
         for t in range(steps):
             goal = self.anchors.cell(z[t])
@@ -115,7 +113,7 @@ class Imitation:
                 self.moment[begun] = self.ways.nearest(goal[begun], windows[t * count + begun][:, -2], self.weights)
                 self.part[begun], self.far_s[begun] = 0.0, 0.0
             far &= (z[t] == self.z).all(-1)
-            moments, parts = self.ways.ahead(self.moment.expand(len(PACES), -1), self.part + paces, goal)  # [paces, N]
+            moments, parts = self.ways.ahead(self.moment.expand(len(PACES), -1), self.part + self.paces, goal)  # [paces, N]
             costs = (windows.frames[t] - self.ways.at(moments, parts)).square() @ self.weights
             best = costs.argmin(0, keepdim=True)
             self.moment, self.part = moments.gather(0, best).squeeze(0), parts.gather(0, best).squeeze(0)

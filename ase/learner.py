@@ -157,7 +157,7 @@ class Learner(ActorCritic):
         if self.anchors is None:
             raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
         c = self.config
-        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, c.imitation_stray_s, c.imitation_wide, c.polish)
+        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, c.imitation_stray_s, c.imitation_wide, c.polish.close)
 
     def retry(self, env: ReplayedEnv) -> None:
         """From now on has episodes in ``env``, which it acts in, begin a moment before falls (see `ase.retries`)."""

@@ -72,7 +72,7 @@ def locomotion() -> RunConfig:
             num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8), assist=AssistConfig(hold=1.0)
         ),
         train=PretrainConfig(
-            max_samples=22_000_000,
+            max_samples=14_000_000,
             max_minutes=55.0,
             imitation_weight=0.7,
             imitation_travel=(0.4, 0.15),
@@ -85,7 +85,7 @@ def locomotion() -> RunConfig:
                 minibatch_size=1366,
                 action_std=0.05,
                 policy_lr=2.4e-4,
-                policy_lr_end=6e-5,
+                policy_lr_end=3e-5,
                 average_samples=1_000_000,
                 value_lr=3e-4,
                 value_hidden=(256, 128),
