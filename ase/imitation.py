@@ -3,9 +3,9 @@
 The discriminator sees a fifth of a second and is content with any part of a clip, so under the latents of a roll a character may stand for ever as a roll begins. Here a clock
 goes on: when a latent begins, at the moment of its clip that the character is nearest to, or of another clip from which a way leads there (`envs.ways.Ways`); from then on at
 0.6 to 1.4 of the clip's pace, whichever fits best, and from clip to clip as the way goes. So who is in the middle of a backflip as a walk is asked for is rewarded for landing
-it first. Neither policy nor value sees the clock. A reward for tracking as in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame,
-wherever the character is, and from any moment on. Who is far from the clip for a second, or at the end of one that does not loop, begins anew at the nearest moment. An episode
-that began on its clip may end as a failure when it has been far from it for a while, as those of DeepMimic end.
+it first. Neither policy nor value sees the clock. A reward for tracking as in DeepMimic (Peng et al. 2018, arXiv 1804.02717), but in the heading frame, wherever the character
+is, and from any moment on. Who is far from the clip for a second, or at the end of one that does not loop, begins anew at the nearest moment. An episode that began on its clip
+may end as a failure when it has been far from it for a while, as those of DeepMimic end.
 
 Shapes: ``T`` rollout steps, ``N`` environments, ``n`` some of them, ``F`` features of a frame, ``Z`` latent.
 """
