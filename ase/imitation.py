@@ -12,7 +12,6 @@ Shapes: ``T`` rollout steps, ``N`` environments, ``n`` some of them, ``F`` featu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -23,28 +22,8 @@ from ase.windows import FrameLog
 
 PACES = (0.6, 0.8, 1.0, 1.2, 1.4)
 ON_THE_WAY = 0.25  # of the reward has who is still on the way to its clip
-WIDE, CLOSE = 5.0, 5.0  # the wide part of the reward has fallen as far at so many times the difference, the close part at one so many times smaller
+WIDE = 5.0  # times the difference at which the wide part of the reward has fallen as far
 FAR, FAR_S = 0.1, 1.0  # below this likeness, exp(-d), a character is far from where it should be; for so long it may be
-
-
-@dataclass(frozen=True)
-class PolishConfig:
-    """The last part of a training: from doing more or less what clips do to doing exactly that.
-
-    Attributes:
-        share: of the training's ``max_samples``; 0: there is no such part. weight: of doing what the clip does, then.
-        close: share of the reward for it that falls `CLOSE` times as fast with the difference.
-    """
-
-    share: float = 0.0
-    weight: float = 1.0
-    close: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.share <= 1 and 0 <= self.close <= 1):
-            raise ValueError(f"polish: got share {self.share:g}, close {self.close:g}; expected 0 to 1")
-        if self.weight < 0:
-            raise ValueError(f"polish: weight: got {self.weight:g}; expected at least 0")
 
 
 class Ways(Protocol):
@@ -63,7 +42,6 @@ class Imitation:
     ways: how clips are done and reached. weights: ``[F]`` of squared differences (see `envs.features.FeatureLayout.tracking_weights`).
     num_envs, control_dt: ``N``, and seconds of a step. stray_s: seconds for which an episode that began on a clip may be far from it; 0: for ever.
     wide: share of the reward that falls `WIDE` times as slowly with the difference, so that who stands as a run is asked for has something of every step towards it.
-    close: share of the reward, when it is to be exact, that falls `CLOSE` times as fast, so that the last bit counts for who does nearly what the clip does.
 
     Attributes:
         moment, part: ``[N]`` where each character is on its way: a moment, and the share of a control step since. z: ``[N, Z]`` the latent that it is for.
@@ -71,23 +49,13 @@ class Imitation:
         started: ``[N]`` whether the first latent of the episode, of the clip that it began on, is still held. strayed: ``[N]`` who was far for too long in the last rollout.
     """
 
-    def __init__(
-        self,
-        ways: Ways,
-        anchors: Anchors,
-        weights: Tensor,
-        num_envs: int,
-        control_dt: float,
-        stray_s: float = 0.0,
-        wide: float = 0.0,
-        close: float = 0.0,
-    ):
+    def __init__(self, ways: Ways, anchors: Anchors, weights: Tensor, num_envs: int, control_dt: float, stray_s: float = 0.0, wide: float = 0.0):
         device = anchors.points.device
         self.ways, self.anchors, self.weights, self.control_dt = ways, anchors, weights.to(device), control_dt
         self.moment = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.part, self.far_s = torch.zeros(num_envs, device=device), torch.zeros(num_envs, device=device)
         self.z = torch.full((num_envs, anchors.points.shape[1]), torch.nan, device=device)
-        self.stray_s, self.wide, self.close = stray_s, wide, close
+        self.stray_s, self.wide = stray_s, wide
         self.started, self.strayed = (torch.zeros(num_envs, dtype=torch.bool, device=device) for _ in range(2))
         self.paces = torch.tensor(PACES, device=device).unsqueeze(-1)
 
@@ -99,12 +67,10 @@ class Imitation:
         """``env_ids [n]`` have another latent now."""
         self.started[env_ids] = False
 
-    def rewards(self, z: Tensor, windows: FrameLog, exact: bool = False) -> Tensor:
+    def rewards(self, z: Tensor, windows: FrameLog) -> Tensor:
         """``(1 - wide) exp(-d) + wide exp(-d / WIDE)`` of each step of a rollout, ``[T, N]``, where ``d`` is the weighted squared difference to the clip at that time, less on
-        the way (`ON_THE_WAY`). When it is to be ``exact``, a share ``close`` of that is replaced by ``exp(-CLOSE d)``. A latent of ``z [T, N, Z]`` that differs from
-        that of the step before begins."""
+        the way (`ON_THE_WAY`). A latent of ``z [T, N, Z]`` that differs from that of the step before begins."""
         steps, count = z.shape[:2]
-        close = self.close if exact else 0.0
         found, far = torch.zeros(steps, count, device=z.device), torch.zeros_like(self.strayed)
         for t in range(steps):
             goal = self.anchors.cell(z[t])
@@ -119,7 +85,7 @@ class Imitation:
             self.moment, self.part = moments.gather(0, best).squeeze(0), parts.gather(0, best).squeeze(0)
             cost = costs.gather(0, best).squeeze(0)
             like = torch.exp(-cost)
-            reward = (1 - close) * ((1 - self.wide) * like + self.wide * torch.exp(-cost / WIDE)) + close * torch.exp(-cost * CLOSE)
+            reward = (1 - self.wide) * like + self.wide * torch.exp(-cost / WIDE)
             found[t] = torch.where(self.ways.clip[self.moment] == goal, reward, ON_THE_WAY * reward)
             self.far_s = torch.where(like < FAR, self.far_s + self.control_dt, 0.0)
             far |= self.far_s >= self.stray_s

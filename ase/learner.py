@@ -16,7 +16,7 @@ from ase.coaching import CoachConfig
 from ase.distillation import DistillConfig
 from ase.distributed import copy_from_first
 from ase.guard import Guard
-from ase.imitation import FAR_S, Imitation, PolishConfig, Ways
+from ase.imitation import FAR_S, Imitation, Ways
 from ase.latents import LatentConfig, sample_latents
 from ase.off_policy import OffPolicy, OffPolicyConfig
 from ase.ppo import PpoConfig
@@ -42,7 +42,6 @@ class PretrainConfig:
         imitation_travel: what a difference in how the root travels weighs there: a squared m/s over the ground, and a squared rad/s of turning.
         imitation_wide: share of it that falls five times as slowly with the difference (`ase.imitation.WIDE`): for changing quickly between clips that are far apart.
         imitation_stray_s: an episode that began on a clip, with a latent of it, ends as a failure when it has been far from the clip for so many seconds; 0: never.
-        polish: how the last part of the training is about exactness.
         bf16: hidden layers in bfloat16: ``"auto"`` where the processor multiplies it natively, ``"on"`` or ``"off"``.
         clone: what the policy is taught of the clips before it acts for the first time, unless it begins with trained skills.
         coach: how it is coached along the clips after that, before training. distill: how it is taught what other trained skills do, where there are any.
@@ -61,7 +60,6 @@ class PretrainConfig:
     imitation_travel: tuple[float, float] = (0.1, 0.01)
     imitation_wide: float = 0.0
     imitation_stray_s: float = 0.0
-    polish: PolishConfig = field(default_factory=PolishConfig)
     bf16: str = "auto"
     symmetric: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
@@ -81,14 +79,8 @@ class PretrainConfig:
             raise ValueError(f"imitation_travel: got {self.imitation_travel}; expected two weights of at least 0")
         if not 0 <= self.imitation_wide <= 1:
             raise ValueError(f"imitation_wide: got {self.imitation_wide:g}; expected 0 to 1")
-        if self.polish.share and not self.imitation_weight:
-            raise ValueError(f"polish: share: got {self.polish.share:g} with imitation_weight 0; expected 0, for nothing is imitated")
         if not 0 <= self.imitation_stray_s <= FAR_S:
             raise ValueError(f"imitation_stray_s: got {self.imitation_stray_s:g}; expected 0 (never) to {FAR_S:g}, for then the clip is begun anew")
-
-    def polishing(self, samples: int) -> bool:
-        """Whether the last part of the training has come after ``samples`` control steps."""
-        return samples >= (1 - self.polish.share) * self.max_samples
 
 
 class Learner(ActorCritic):
@@ -156,8 +148,7 @@ class Learner(ActorCritic):
         """
         if self.anchors is None:
             raise ValueError(f"train: imitation_weight: got {self.config.imitation_weight:g} with latents.clip_share {self.config.latents.clip_share:g}; expected a share above 0")
-        c = self.config
-        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, c.imitation_stray_s, c.imitation_wide, c.polish.close)
+        self.imitation = Imitation(ways, self.anchors, weights, len(self.latents.z), self.control_dt, self.config.imitation_stray_s, self.config.imitation_wide)
 
     def retry(self, env: ReplayedEnv) -> None:
         """From now on has episodes in ``env``, which it acts in, begin a moment before falls (see `ase.retries`)."""

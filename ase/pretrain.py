@@ -58,9 +58,8 @@ def pretrain(env: ClipEnv, demos: Demos, learner: Learner, obs: Tensor, on_itera
         skill = torch.where(evidence, skill, 0.0)
         lost = learner.practice.update(style.view_as(rollout.task_reward), learner.latents.age)
         if learner.imitation is not None:
-            exact = config.polishing(learner.samples)
-            imitated = learner.imitation.rewards(rollout.z, windows, exact)
-            rollout.task_reward += (config.polish.weight if exact else config.imitation_weight) * imitated  # no network gives it, so it stays what it is
+            imitated = learner.imitation.rewards(rollout.z, windows)
+            rollout.task_reward += config.imitation_weight * imitated  # no network gives it, so it stays what it is
             metrics["reward/imitation"] = float(imitated.mean())
             lost = lost | learner.imitation.strayed
         reward = rollout.task_reward + (config.style.style_weight * style + config.style.skill_weight_at(learner.samples) * skill).view_as(rollout.task_reward)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from ase.cloning import CloneConfig
 from ase.coaching import CoachConfig
-from ase.imitation import PolishConfig
 from ase.latents import LatentConfig
 from ase.learner import PretrainConfig
 from ase.ppo import PpoConfig
@@ -72,11 +71,10 @@ def locomotion() -> RunConfig:
             num_envs=1024, history=6, episode_length_s=6.0, min_root_height_m=0.6, start=StartMix(clip=0.85, default=0.15, hard_share=0.8), assist=AssistConfig(hold=1.0)
         ),
         train=PretrainConfig(
-            max_samples=14_000_000,
+            max_samples=22_000_000,
             max_minutes=55.0,
             imitation_weight=0.7,
             imitation_travel=(0.4, 0.15),
-            polish=PolishConfig(share=0.3),
             clone=CloneConfig(steps=300, rehearse_weight=0.1, rehearse_samples=6_000_000),
             latents=LatentConfig(dim=16, min_hold_s=1.0, max_hold_s=5.0, clip_share=0.7, clip_focus=0.55, focus_from_samples=1_500_000, lost_below=0.5),
             ppo=PpoConfig(
@@ -85,7 +83,7 @@ def locomotion() -> RunConfig:
                 minibatch_size=1366,
                 action_std=0.05,
                 policy_lr=2.4e-4,
-                policy_lr_end=3e-5,
+                policy_lr_end=6e-5,
                 average_samples=1_000_000,
                 value_lr=3e-4,
                 value_hidden=(256, 128),
@@ -106,6 +104,15 @@ def locomotion() -> RunConfig:
     )
 
 
+def polish() -> RunConfig:
+    """What `locomotion` knows, nearer to its clips: their actions are rehearsed once more, in smaller steps, by who can do them already.
+    Begins with trained skills: ``pretrain polish --skills RUN``."""
+    base = locomotion()
+    latents, style = replace(base.train.latents, focus_from_samples=0), replace(base.train.style, skill_ramp_samples=0)
+    train = replace(base.train, max_samples=3_000_000, latents=latents, ppo=replace(base.train.ppo, policy_lr=1e-4, policy_lr_end=3e-5), style=style)
+    return replace(base, preset="polish", env=replace(base.env, assist=AssistConfig()), train=train)
+
+
 def agile() -> RunConfig:
     """What `locomotion` teaches, and standing, brisk walking and quicker turns, with latents that change quickly, as a controller changes them; how fast a clip travels
     and turns counts more than before, so that it gets to a run soon. Begins with trained skills: ``pretrain agile --skills ase/pretrained/getup``."""
@@ -113,7 +120,7 @@ def agile() -> RunConfig:
     latents = replace(base.train.latents, min_hold_s=0.3, max_hold_s=4.0, focus_from_samples=0)
     ppo = replace(base.train.ppo, minibatch_size=2732, policy_lr=1e-4, policy_lr_end=2e-5)
     style = replace(base.train.style, style_weight=0.7, skill_weight=0.6, skill_ramp_samples=0)
-    train = replace(base.train, max_samples=12_000_000, polish=PolishConfig(), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    train = replace(base.train, max_samples=12_000_000, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     env = replace(base.env, num_envs=2048, assist=AssistConfig())  # trained skills stand without being held
     return replace(base, preset="agile", dataset="agile", env=env, train=train)
 
@@ -136,7 +143,7 @@ def getup() -> RunConfig:
     env = replace(base.env, min_root_height_m=0.0, rise_weight=1.0, assist=AssistConfig(lift=0.9), start=start)
     style = replace(base.train.style, style_weight=0.7, skill_weight=0.3, skill_ramp_samples=0)
     latents, ppo = replace(agile().train.latents, fallen_hold_s=4.0), replace(base.train.ppo, policy_lr=1e-4, policy_lr_end=3e-5)
-    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, polish=PolishConfig(), clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
+    train = replace(base.train, max_samples=15_000_000, imitation_weight=0.0, clone=CloneConfig(), latents=latents, ppo=ppo, style=style)
     return replace(base, preset="getup", dataset="getup", env=env, train=train)
 
 
@@ -156,7 +163,6 @@ def full() -> RunConfig:
         max_minutes=0.0,
         imitation_weight=1.0,
         imitation_travel=(0.1, 0.01),
-        polish=PolishConfig(),
         imitation_stray_s=0.5,
         clone=clone,
         coach=CoachConfig(rounds=225, updates=600),
@@ -190,7 +196,7 @@ def begin() -> RunConfig:
     return replace(base, preset="begin", dataset="begin", env=replace(base.env, num_envs=2048, start=start), train=train)
 
 
-PRESETS: dict[str, Callable[[], RunConfig]] = {"tiny": tiny, "walk": walk, "locomotion": locomotion, "agile": agile, "swift": swift, "getup": getup, "full": full, "begin": begin}
+PRESETS: dict[str, Callable[[], RunConfig]] = {f.__name__: f for f in (tiny, walk, locomotion, polish, agile, swift, getup, full, begin)}
 
 
 def preset(name: str) -> RunConfig:

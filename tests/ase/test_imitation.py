@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase.anchors import Anchors
-from ase.imitation import CLOSE, FAR, ON_THE_WAY, WIDE, Imitation, PolishConfig
+from ase.imitation import FAR, ON_THE_WAY, PACES, WIDE, Imitation
 from ase.learner import Learner
 from ase.pretrain import pretrain
 from ase.windows import FrameLog
@@ -48,7 +48,7 @@ def imitation(anchors, num_envs=2, weights=(2.0, 3.0), stray_s=0.0):
 
 def still(steps):
     """The reward of who stands still while a clip moves by ``steps`` of `DT` metres, at the least pace."""
-    return math.exp(-2.0 * (0.6 * DT * steps) ** 2)
+    return math.exp(-2.0 * (PACES[0] * DT * steps) ** 2)
 
 
 def latents(anchors, clips, steps):
@@ -71,17 +71,6 @@ def test_who_is_far_from_the_clip_has_more_of_the_wide_part(anchors):
     spot = torch.zeros(1)
     found = learner.imitation.rewards(latents(learner.anchors, [1], 9), log(spot, spot.expand(9, 1)))[:, 0]
     assert found.tolist() == pytest.approx([0.75 * still(2 * n) + 0.25 * still(2 * n) ** (1 / WIDE) for n in range(1, 10)], rel=1e-4)
-
-
-def test_when_it_is_to_be_exact_small_differences_count_more(anchors):
-    """The first two keep to a clock that is as slow or as fast as it can be; the third is slower."""
-    config = tiny_config(latents={"dim": 4, "clip_share": 1.0}, imitation_weight=0.5, imitation_wide=0.25, polish=PolishConfig(close=0.375))
-    learner = Learner(config, 3, torch.zeros(2), (2, 2), 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
-    learner.imitate(lines(), torch.tensor([2.0, 3.0]))
-    motion = DT * torch.arange(1.0, 10.0).unsqueeze(-1) * torch.tensor([0.6, 1.4, 0.5])
-    found = learner.imitation.rewards(latents(learner.anchors, [0, 0, 0], 9), log(torch.zeros(3), motion), exact=True)
-    like = math.exp(-2.0 * (0.1 * 9 * DT) ** 2)
-    assert found[-1].tolist() == pytest.approx([1.0, 1.0, 0.625 * (0.75 * like + 0.25 * like ** (1 / WIDE)) + 0.375 * like**CLOSE], rel=1e-4)
 
 
 def test_a_little_slower_or_faster_than_the_clip_will_do(anchors):
@@ -221,7 +210,7 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
     learner = Learner(config, env.obs_dim, env.rest_action, env.window, 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
     learner.imitate(lines(), torch.ones(3))
     learner.imitation.strayed = torch.tensor([False, True, False])
-    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows, exact: torch.zeros(z.shape[:2]))
+    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows: torch.zeros(z.shape[:2]))
     improve = learner.improve
     monkeypatch.setattr(learner, "improve", lambda rollout, *rest: (seen.append(rollout.terminated.clone()), improve(rollout, *rest))[1])
     pretrain(env, Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0))), learner, env.reset(), lambda told: False)
@@ -229,31 +218,9 @@ def test_training_ends_strayed_episodes_in_their_last_step(monkeypatch):
     assert env.failed[0][1] == [1]
 
 
-def test_the_last_part_of_a_training_is_about_exactness(monkeypatch):
-    """Of five iterations the last two: another weight, and exact rewards."""
-    env, asked, paid = Scripted(3, 3), [], []
-    size = {"latents": {"dim": 4, "clip_share": 1.0}, "ppo": {"rollout_steps": 4}}
-    config = tiny_config(**size, imitation_weight=0.25, max_samples=5 * 12, polish=PolishConfig(share=0.4, weight=0.5))
-    learner = Learner(config, env.obs_dim, env.rest_action, env.window, 3, DT, CPU, 0, mirrored_clips=torch.tensor([-1, -1]))
-    learner.imitate(lines(), torch.ones(3))
-    monkeypatch.setattr(learner.imitation, "rewards", lambda z, windows, exact: asked.append(exact) or torch.ones(z.shape[:2]))
-    improve = learner.improve
-    monkeypatch.setattr(learner, "improve", lambda rollout, *rest: (paid.append(float(rollout.task_reward.mean())), improve(rollout, *rest))[1])
-    pretrain(env, Demonstrations(torch.randn(50, 3, 3, generator=torch.Generator().manual_seed(0))), learner, env.reset(), lambda told: True)
-    assert asked == [False, False, False, True, True]
-    assert [p - paid[0] for p in paid] == pytest.approx([0.0, 0.0, 0.0, 0.25, 0.25])
-
-
 def test_a_share_that_is_none_is_named():
     with pytest.raises(ValueError, match=r"imitation_wide: got 1.5; expected 0 to 1"):
         tiny_config(imitation_wide=1.5)
-    with pytest.raises(ValueError, match=r"polish: weight: got -0.5; expected at least 0"):
-        PolishConfig(weight=-0.5)
-    for wrong, said in (({"share": -0.1}, "-0.1, close 0.5"), ({"close": 1.5}, "0, close 1.5")):
-        with pytest.raises(ValueError, match=f"polish: got share {said}; expected 0 to 1"):
-            PolishConfig(**wrong)
-    with pytest.raises(ValueError, match=r"polish: share: got 0.2 with imitation_weight 0; expected 0, for nothing is imitated"):
-        tiny_config(polish=PolishConfig(share=0.2))
 
 
 def test_a_time_that_would_never_be_reached_is_named():
