@@ -163,7 +163,13 @@ def _said(played: Mapping[str, float | None]) -> Iterator[str]:
     """A clip's numbers, those that there are."""
     if "speed_m_s" in played:
         yield f"{played['speed_m_s']:.2f} m/s" + (f" (the clip {played['clip_speed_m_s']:.2f})" if "clip_speed_m_s" in played else "")
-    forms = {"turn_rad_s": "turns {:+.2f} rad/s", "fall_rate": "falls {:.1%}", "style_reward": "style {:.2f}", "joint_error_deg": "joints {:.1f}° off"}
-    for key, form in (forms | {"from_rest": "from standing {:.0%} of the time"}).items():
+    forms = {
+        "turn_rad_s": "turns {:+.2f} rad/s",
+        "fall_rate": "falls {:.1%}",
+        "style_reward": "style {:.2f}",
+        "joint_error_deg": "joints {:.1f}° off",
+        "from_rest": "from standing {:.0%} of the time",
+    }
+    for key, form in forms.items():
         if played.get(key) is not None:
             yield form.format(played[key])

@@ -29,12 +29,12 @@ class ClipPoses:
         near = self.ways.frames[self.ways.nearest(clips, frames, self.weights)]
         ours, theirs = (joints[:, self.columns] for joints in (frames, near))
         turned = (_axes(ours[:, : 6 * self.balls]) - _axes(theirs[:, : 6 * self.balls])).square().sum((-2, -1))  # |R - R'|² = 8 sin²(angle / 2)
-        balls = 2 * (turned / 8).clamp(0, 1).sqrt().asin()
+        balls = 2 * (turned / 8).clamp_max(1).sqrt().asin()
         hinges = (ours[:, 6 * self.balls :] - theirs[:, 6 * self.balls :]).abs()
         return torch.rad2deg(torch.cat((balls, hinges), dim=-1).mean(-1))
 
 
 def _axes(columns: Tensor) -> Tensor:
-    """The three rotated axes ``[n, J, 3, 3]`` of joints that are coded by their x and z axes, ``[n, J * 6]``."""
+    """The three rotated axes, one a row, ``[n, B, 3, 3]`` of ``B`` ball joints that are coded by their x and z axes (`envs.features.observe`), ``[n, B * 6]``."""
     x, z = columns.unflatten(-1, (-1, 2, 3)).unbind(-2)
     return torch.stack((x, torch.linalg.cross(z, x), z), dim=-2)
