@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 import run
-from ase.cloning import remember
+from ase.cloning import CloneConfig, remember
+from ase.coaching import CoachConfig
+from cfg.presets import preset
 from cfg.teaching import to_follow
 from envs.character import load_character
 from envs.samcon import Track
@@ -134,3 +136,15 @@ def test_a_mirror_image_is_followed_only_for_a_character_that_is_not_its_own() -
     assert to_follow(symmetric, library) == ["gait", "alone"]
     assert to_follow(armed, library) == ["gait", "gait_mirror", "alone"]
     assert to_follow(symmetric, MotionLibrary([mirror(gait)], symmetric.skeleton)) == ["gait_mirror"]
+
+
+def test_what_presets_begin_with() -> None:
+    """Who knows nothing is coached, or taught the clips' actions and held upright; trained skills are neither."""
+    for name, coached in (("walk", False), ("cloned", False), ("locomotion", True)):
+        config = preset(name)
+        given = (config.train.coach.rounds > 0, config.train.clone.steps == 0, config.env.assist.hold == 0)
+        assert given == (coached,) * 3, name
+        assert config.train.clone.rehearse_weight > 0, name
+    for name in ("agile", "swift", "getup"):
+        config = preset(name)
+        assert (config.train.clone, config.train.coach, config.env.assist.hold) == (CloneConfig(), CoachConfig(), 0), name
