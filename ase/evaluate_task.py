@@ -50,7 +50,7 @@ def play_episodes(env: Env, tally: Tally, act: Callable[[Tensor], Tensor], judge
     }
 
 
-def over_seeds(parts: Sequence[dict[str, float]]) -> dict[str, Any]:
+def spread_over_seeds(parts: Sequence[dict[str, float]]) -> dict[str, Any]:
     """For each measure its ``mean`` over seeds, the ``std`` between them (with ``n - 1``), and ``each``."""
     rows = {key: torch.tensor([part[key] for part in parts], dtype=torch.float64) for key in parts[0]}
     return {key: {"mean": round(float(v.mean()), 4), "std": round(float(v.std()) if len(v) > 1 else 0.0, 4), "each": [round(float(x), 4) for x in v]} for key, v in rows.items()}

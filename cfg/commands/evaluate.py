@@ -15,10 +15,10 @@ from rich.console import Console
 
 from ase.by_clip import begin_clips, play_clips
 from ase.clip_space import ClipSpace
-from ase.confidence import over_seeds as skills_over_seeds
+from ase.confidence import over_seeds
 from ase.convergence import verdict
 from ase.evaluate import COVERAGE_SHARE, evaluate
-from ase.evaluate_task import over_seeds, play_episodes
+from ase.evaluate_task import play_episodes, spread_over_seeds
 from ase.learner import Learner
 from ase.report import measures_table, task_table
 from ase.robustness import Riser, fall_trial, knock_trial
@@ -137,7 +137,7 @@ def evaluate_skills(given: EvaluateArgs) -> dict[str, Any]:
         if config.train.latents.dim and given.transitions:
             measures |= measure_transitions(env, learner, space, given.transitions, dt, torch.Generator(env.device).manual_seed(seed))
         found.append(measures | robustness(given, seed, config, character, library, learner))
-    measures = skills_over_seeds(found)
+    measures = over_seeds(found)
     measures["clip_speed_m_s"] = {name: round(float(library.mean_speed(k)), 4) for k, name in enumerate(library.names)}
     if learner.anchors is not None:
         each = make_env(config, character, library, given.seed, replace(settings, num_envs=BY_CLIP * library.num_clips, episode_length_s=BY_CLIP_S + 1))
@@ -201,7 +201,7 @@ def evaluate_controller(given: EvaluateArgs) -> dict[str, Any]:
         parts.append(play_episodes(env, tally, act, world.low.style.likeness, tally.config.episode_steps // world.steps_each, world.steps_each))
         diverged += env.num_diverged
     config = world.config
-    return over_seeds(parts) | {
+    return spread_over_seeds(parts) | {
         "task": config.task,
         "from_scratch": config.from_scratch,
         "episodes": given.episodes,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ase.actor_critic import ActorCritic
-from ase.evaluate_task import over_seeds, play_episodes
+from ase.evaluate_task import play_episodes, spread_over_seeds
 from ase.latents import LatentConfig
 from ase.nets import Policy
 from ase.ppo import PpoConfig
@@ -93,9 +93,9 @@ def test_episodes_are_measured_as_defined():
 
 
 def test_spread_over_seeds():
-    found = over_seeds([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
+    found = spread_over_seeds([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
     assert found == {"a": {"mean": 3.0, "std": 2.6458, "each": [1.0, 2.0, 6.0]}}
-    assert over_seeds([{"a": 1.0}])["a"]["std"] == 0.0
+    assert spread_over_seeds([{"a": 1.0}])["a"]["std"] == 0.0
 
 
 def noise(memory, steps, seed=0):
