@@ -95,7 +95,8 @@ def find_motions(config: RunConfig, character: Character, library: MotionLibrary
             if not track.complete:
                 continue
             clip_path = samcon.clip_path(clip, len(track.path.action))
-            found[name], lost, cost = best_refined(dynamics, track.path, *clip_path, clip, cycle_steps(config, library, clip), config.guide.refinements, generator)
+            cycle, guide = cycle_steps(config, library, clip), config.guide
+            found[name], lost, cost = best_refined(dynamics, track.path, *clip_path, clip, cycle, guide.refinements, guide.refine_noises, guide.nearness, generator)
             if rank() == 0:
                 print(f"{name:24} refined: cost {cost:.2f}; with noise {100 * lost:.0f} % lose it", flush=True)
                 checkpoint.save(mine, {name: vars(motion) for name, motion in found.items()}, "motions", {})

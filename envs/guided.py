@@ -26,22 +26,27 @@ PATIENCE, FAR = 30, 20.0  # control steps after a change in which only who costs
 @dataclass(frozen=True)
 class GuideConfig:
     """Attributes:
-    refinements: iterations in which what was found of a clip is made better (`envs.refine`).
+    refinements: iterations in which what was found of a clip is made better (`envs.refine`). refine_noises: deviations of the noise on actions that it is made better under, each
+        for itself: less brings it nearer to the clip, more makes it easier to keep to. nearness: what its mean cost then counts for beside the share of characters that lose it.
     episode_steps: control steps after which a character begins anew. change_share: of the characters that are to do another clip after ``change_every`` control steps, on average,
         and some of whose episodes begin in the rest pose; the others stay with theirs.
     start_off: deviation of where episodes begin, in units of `Deviations.steps`.
     """
 
     refinements: int = 12
+    refine_noises: tuple[float, ...] = (0.05, 0.03)
+    nearness: float = 0.3
     episode_steps: int = 180
     change_share: float = 0.5
     change_every: int = 75
     start_off: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.refinements, self.start_off) < 0 or min(self.episode_steps, self.change_every) < 1 or not 0 <= self.change_share <= 1:
-            got = f"{self.refinements}, {self.start_off:g}, {self.episode_steps}, {self.change_every}, {self.change_share:g}"
-            raise ValueError(f"guide: refinements, start_off, episode_steps, change_every, change_share: got {got}; expected at least 0, 0, 1, 1, and 0 to 1")
+        if min(self.refinements, self.start_off, self.nearness, *self.refine_noises) < 0 or min(self.episode_steps, self.change_every) < 1 or not 0 <= self.change_share <= 1:
+            noises = " ".join(f"{noise:g}" for noise in self.refine_noises)
+            got = f"{self.refinements}, {self.start_off:g}, {self.nearness:g}, {noises}, {self.episode_steps}, {self.change_every}, {self.change_share:g}"
+            names = "refinements, start_off, nearness, refine_noises, episode_steps, change_every, change_share"
+            raise ValueError(f"guide: {names}: got {got}; expected at least 0, 0, 0, 0 each, 1, 1, and 0 to 1")
 
 
 class Guided:

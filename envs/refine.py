@@ -7,6 +7,8 @@ Shapes: ``M`` moments, ``A`` action.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,8 +20,7 @@ SMOOTH = (1.0, 2.0, 3.0, 2.0, 1.0)  # weights of the neighbours that targets are
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 0.02, 300.0  # of an improvement's change of targets, as further effort
 LOST = 8.0  # cost at which a motion is lost
 GAIN = 1e-3  # share of its cost by which an improvement must better a motion
-NOISES = ((0.05, 4), (0.03, 8))  # deviations of the noise on actions that a motion is refined under, and how many shares of a change are tried then
-FAR = 0.3  # weight of the mean cost of a motion beside the share of characters that lose it
+MOST_SHARES, FEWER_SHARES = 14, 200  # of a change are tried without noise, and how many fewer for each unit of its deviation, so that each is tried more often then
 
 
 def smoothed(targets: Tensor) -> Tensor:
@@ -28,11 +29,12 @@ def smoothed(targets: Tensor) -> Tensor:
     return sum(weight / sum(SMOOTH) * padded[k : k + len(targets)] for k, weight in enumerate(SMOOTH))  # type: ignore[return-value]
 
 
-def refine(dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, iterations: int, noise: float, shares: int, generator: torch.Generator) -> Motion:
+def refine(dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, iterations: int, noise: float, generator: torch.Generator) -> Motion:
     """A motion nearer to a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, and smoother, than the ``path [M]`` from the same first state: iterative LQR.
 
-    Each iteration tries ``shares`` of what the regulator would change, each many times with white ``noise`` on actions, for what suffers none cannot be kept to; the best in the
-    mean goes on if it is better than what there was."""
+    Each iteration tries shares of what the regulator would change, each many times with white noise on actions, of deviation ``noise``, for what suffers none cannot be kept to;
+    the best in the mean goes on if it is better than what there was."""
+    shares = max(2, round(MOST_SHARES - FEWER_SHARES * noise))
     deviations, each, damping = dynamics.deviations, dynamics.physics.num_envs // shares, FIRST_DAMPING
     count = each * shares
     share = torch.linspace(0.0, 1.0, shares, device=qpos.device).repeat_interleave(each).unsqueeze(-1)
@@ -78,13 +80,15 @@ def mean_cost(dynamics: Dynamics, motion: Motion, qpos: Tensor, qvel: Tensor) ->
     return float(dynamics.deviations.errors(motion.qpos, motion.qvel, qpos, qvel).square().sum(-1).mean())
 
 
-def best_refined(dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, clip: int, cycle: int, iterations: int, generator: torch.Generator) -> tuple[Motion, float, float]:
-    """The ``path [M]`` or what refining it under less or more noise (`NOISES`) makes of it, whichever characters keep to best and is nearest to the clip, ``qpos [M, nq]`` and
-    ``qvel [M, nv]``; with the share of characters that lose it and its mean cost. ``clip``, ``cycle``: as in `Regulators.around`."""
+def best_refined(
+    dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, clip: int, cycle: int, iterations: int, noises: Sequence[float], nearness: float, generator: torch.Generator
+) -> tuple[Motion, float, float]:
+    """The ``path [M]`` or what refining it under each of the ``noises`` makes of it, whichever characters keep to best and is nearest to the clip, ``qpos [M, nq]`` and
+    ``qvel [M, nv]``; with the share of characters that lose it and its mean cost, which counts ``nearness`` times as much. ``clip``, ``cycle``: as in `Regulators.around`."""
     found = []
-    for motion in (path, *(refine(dynamics, path, qpos, qvel, iterations, noise, shares, generator) for noise, shares in NOISES)):
+    for motion in (path, *(refine(dynamics, path, qpos, qvel, iterations, noise, generator) for noise in noises)):
         lost = lost_share(Expert(dynamics, Regulators.around(dynamics, motion, clip, cycle)), generator)
         cost = mean_cost(dynamics, motion, qpos, qvel)
-        found.append((lost + FAR * cost, motion, lost, cost))
+        found.append((lost + nearness * cost, motion, lost, cost))
     _, motion, lost, cost = min(found, key=lambda one: one[0])
     return motion, lost, cost

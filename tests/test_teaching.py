@@ -112,16 +112,18 @@ def test_known_clips_that_end_are_remembered_while_all_are_coached(tmp_path: Pat
     more = tmp_path / "more.yaml"
     more.write_text("clips: {walk: {range_s: [0.0, 0.6], loop_s: 0.2}, once: {clip: walk, range_s: [0.0, 0.6]}}")
     monkeypatch.setattr(Track, "complete", True)
-    monkeypatch.setattr("cfg.teaching.best_refined", lambda dynamics, path, *rest: (path, 0.25, 0.5))
-    remembered = []
+    remembered, refined = [], []
+    monkeypatch.setattr("cfg.teaching.best_refined", lambda dynamics, path, *rest: refined.append(rest[-4:-1]) or (path, 0.25, 0.5))
     monkeypatch.setattr("cfg.teaching.remember", lambda env, learner, clips, steps: remembered.append(clips.tolist()) or remember(env, learner, clips, steps))
-    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), "--train.max-samples", "128", "--out"]
+    guide = ["--guide.refine-noises", "0.02", "--guide.nearness", "7"]
+    args = ["pretrain", "tiny", "--clips-dir", str(clips_dir), "--dataset", str(more), "--train.max-samples", "128", *guide, "--out"]
     old, new, all_new = (str(tmp_path / name) for name in ("old", "new", "all_new"))
     assert run.main([*args, old]) == 0
     capsys.readouterr()
     assert run.main([*args, new, *COACHED, "--skills", old]) == 0
     out = capsys.readouterr().out
     assert remembered == [[1]]
+    assert refined == [(1, (0.02,), 7.0)] * 2
     assert "once                     followed for " in out
     assert "walk                     refined: cost 0.50; with noise 25 % lose it" in out
     assert "of 2 motions" in out

@@ -157,7 +157,7 @@ def test_refining_brings_a_motion_to_its_clip(dynamics, path):
     def cost(motion):
         return float(dynamics.deviations.errors(motion.qpos, motion.qvel, *still).square().sum(-1).mean())
 
-    found = refine(dynamics, pushed, *still, 2, 0.01, 4, torch.Generator().manual_seed(0))
+    found = refine(dynamics, pushed, *still, 2, 0.05, torch.Generator().manual_seed(0))
     assert cost(found) < 0.35 * cost(pushed)
     torch.testing.assert_close(found.qpos[0], pushed.qpos[0])
     after = dynamics.advance(*(part[:-1] for part in vars(found).values()))
@@ -170,19 +170,19 @@ def test_of_a_motion_and_what_is_made_of_it_the_best_goes_on(dynamics, path, mon
     clip = Motion(*still, path.action)
     asked = []
 
-    def refined(dynamics, motion, qpos, qvel, iterations, noise, shares, generator):
-        asked.append((iterations, noise, shares))
-        return clip if noise == refining.NOISES[1][0] else stood(dynamics, push=1.0)
+    def refined(dynamics, motion, qpos, qvel, iterations, noise, generator):
+        asked.append((iterations, noise))
+        return clip if noise == 0.01 else stood(dynamics, push=1.0)
 
-    for lost, best in ((0.0, clip), (0.9, path)):
+    for lost, nearness, best in ((0.0, 0.3, clip), (0.9, 0.3, path), (0.9, 1e4, clip)):
         shares = iter([0.0, 0.0, lost])
         monkeypatch.setattr(refining, "refine", refined)
         monkeypatch.setattr(refining, "lost_share", lambda expert, generator, shares=shares: next(shares))
-        found, its_lost, cost = best_refined(dynamics, path, *still, 0, 10, 7, torch.Generator())
+        found, its_lost, cost = best_refined(dynamics, path, *still, 0, 10, 7, (0.04, 0.01), nearness, torch.Generator())
         assert torch.equal(found.qpos, best.qpos)
         assert its_lost == (lost if best is clip else 0.0)
         assert cost == pytest.approx(float(dynamics.deviations.errors(best.qpos, best.qvel, *still).square().sum(-1).mean()), abs=1e-6)
-    assert asked == [(7, *each) for each in refining.NOISES] * 2
+    assert asked == [(7, 0.04), (7, 0.01)] * 3
 
 
 def test_regulators_go_round_and_stand_beside_each_other(dynamics, path):

@@ -285,9 +285,22 @@ def test_advice_answers_a_push_and_moves_on_with_who_is_ahead(two):
     torch.testing.assert_close(pushed[:3], action[:3], atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("wrong", [{"refinements": -1}, {"start_off": -0.1}, {"episode_steps": 0}, {"change_every": 0}, {"change_share": 1.1}, {"change_share": -0.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"refinements": -1},
+        {"start_off": -0.1},
+        {"nearness": -0.1},
+        {"refine_noises": (0.0, -0.1)},
+        {"episode_steps": 0},
+        {"change_every": 0},
+        {"change_share": 1.1},
+        {"change_share": -0.1},
+    ],
+)
 def test_settings_that_make_no_sense_are_named(wrong):
-    with pytest.raises(ValueError, match=r"^guide: refinements, start_off, episode_steps, change_every, change_share: got .*; expected at least 0, 0, 1, 1, and 0 to 1$"):
+    names = "refinements, start_off, nearness, refine_noises, episode_steps, change_every, change_share"
+    with pytest.raises(ValueError, match=rf"^guide: {names}: got .*; expected at least 0, 0, 0, 0 each, 1, 1, and 0 to 1$"):
         GuideConfig(**wrong)
 
 
