@@ -113,7 +113,8 @@ def locomotion() -> RunConfig:
     clone = CloneConfig(obs_noise=0.01, rehearse_weight=0.05, rehearse_samples=20_000_000)
     ppo = replace(base.train.ppo, action_std=0.04, policy_lr=1.4e-4, policy_lr_end=1.5e-5, average_samples=500_000)
     style = replace(base.train.style, skill_ramp_samples=0)
-    train = replace(base.train, max_samples=8_000_000, imitation_wide=0.4, clone=clone, coach=CoachConfig(rounds=70, updates=200), ppo=ppo, style=style)
+    read = ReadConfig(windows=400_000, updates=3000)
+    train = replace(base.train, max_samples=8_000_000, imitation_wide=0.4, clone=clone, coach=CoachConfig(rounds=70, updates=200), ppo=ppo, style=style, read=read)
     guide = GuideConfig(refine_noises=(0.01,), nearness=10.0)  # walks need not be easy to keep to, but near
     return replace(base, preset="locomotion", env=replace(base.env, assist=AssistConfig()), train=train, guide=guide)
 

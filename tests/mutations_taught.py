@@ -57,7 +57,7 @@ MUTATIONS = [
     Mutation("ase/reading.py", "latents[rows]).mean()", "latents[rows - 1]).mean()", READING),
     Mutation("ase/reading.py", "cosine -= error", "cosine += error", READING),
     Mutation("ase/reading.py", "self.updates < 1", "self.updates < 0", READING),
-    Mutation("cfg/presets.py", "coach=CoachConfig(rounds=70, updates=200), ppo=ppo, style=style)", "ppo=ppo, style=style)", "tests/test_teaching.py::test_what_presets_begin_with"),
+    Mutation("cfg/presets.py", "coach=CoachConfig(rounds=70, updates=200), ppo", "ppo", "tests/test_teaching.py::test_what_presets_begin_with"),
     Mutation(
         "cfg/presets.py",
         'preset="locomotion", env=replace(base.env, assist=AssistConfig()), train',
