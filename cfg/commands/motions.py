@@ -213,7 +213,7 @@ def write_dataset(args: DatasetArgs) -> None:
         args.out.write_text(text)
     except OSError as error:
         raise ValueError(f"dataset {args.out}: cannot be written: {error.strerror}") from None
-    print(f"{text}wrote {args.out}; train on it with: python run.py pretrain locomotion --dataset {args.out} --clips-dir {args.clips_dir} --out RUN")
+    print(f"{text}wrote {args.out}; train on it with: python run.py pretrain cloned --dataset {args.out} --clips-dir {args.clips_dir} --out RUN")
 
 
 def export(args: ExportArgs) -> None:
