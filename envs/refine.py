@@ -20,7 +20,7 @@ SMOOTH = (1.0, 2.0, 3.0, 2.0, 1.0)  # weights of the neighbours that targets are
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 0.02, 300.0  # of an improvement's change of targets, as further effort
 LOST = 8.0  # cost at which a motion is lost
 GAIN = 1e-3  # share of its cost by which an improvement must better a motion
-MOST_SHARES, FEWER_SHARES = 14, 200  # of a change are tried without noise, and how many fewer for each unit of its deviation, so that each is tried more often then
+MOST_SHARES, FEWER_SHARES = 14, 200  # of a change are tried without noise, and how many fewer for each unit of its deviation
 
 
 def smoothed(targets: Tensor) -> Tensor:
@@ -29,12 +29,17 @@ def smoothed(targets: Tensor) -> Tensor:
     return sum(weight / sum(SMOOTH) * padded[k : k + len(targets)] for k, weight in enumerate(SMOOTH))  # type: ignore[return-value]
 
 
+def shares_under(noise: float) -> int:
+    """How many shares of a change are tried under ``noise``: fewer the more there is, so that each is tried more often."""
+    return max(2, round(MOST_SHARES - FEWER_SHARES * noise))
+
+
 def refine(dynamics: Dynamics, path: Motion, qpos: Tensor, qvel: Tensor, iterations: int, noise: float, generator: torch.Generator) -> Motion:
     """A motion nearer to a clip, ``qpos [M, nq]`` and ``qvel [M, nv]``, and smoother, than the ``path [M]`` from the same first state: iterative LQR.
 
     Each iteration tries shares of what the regulator would change, each many times with white noise on actions, of deviation ``noise``, for what suffers none cannot be kept to;
     the best in the mean goes on if it is better than what there was."""
-    shares = max(2, round(MOST_SHARES - FEWER_SHARES * noise))
+    shares = shares_under(noise)
     deviations, each, damping = dynamics.deviations, dynamics.physics.num_envs // shares, FIRST_DAMPING
     count = each * shares
     share = torch.linspace(0.0, 1.0, shares, device=qpos.device).repeat_interleave(each).unsqueeze(-1)

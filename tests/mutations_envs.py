@@ -284,6 +284,8 @@ MUTATIONS = [
     Mutation("envs/refine.py", "key=lambda one: one[0]", "key=lambda one: -one[0]", LQR),
     Mutation("envs/refine.py", "lost + nearness * cost", "nearness * cost", LQR),
     Mutation("envs/refine.py", "lost + nearness * cost", "lost + 0.3 * cost", LQR),
+    Mutation("envs/refine.py", "MOST_SHARES - FEWER_SHARES", "MOST_SHARES + FEWER_SHARES", LQR),
+    Mutation("envs/guided.py", "self.nearness, *self.refine_noises)", "self.nearness)", MOTION_GRAPH),
     Mutation("envs/expert.py", "change = -torch.einsum", "change = torch.einsum", LQR),
     Mutation("envs/expert.py", "<= LOST", "<= 1e9", LQR),
     Mutation("envs/motion_graph.py", "toward = torch.where(cheaper, toward[:, k : k + 1], toward)", "pass", MOTION_GRAPH),

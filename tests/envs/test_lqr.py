@@ -8,7 +8,7 @@ from envs.deviations import Deviations
 from envs.expert import Expert, lost_share
 from envs.lqr import LAST_WEIGHT, Dynamics, Regulators, regulate
 from envs.physics_cpu import CpuPhysics
-from envs.refine import best_refined, refine, smoothed
+from envs.refine import best_refined, refine, shares_under, smoothed
 from envs.resets import default_state
 from envs.samcon import Motion
 
@@ -162,6 +162,10 @@ def test_refining_brings_a_motion_to_its_clip(dynamics, path):
     torch.testing.assert_close(found.qpos[0], pushed.qpos[0])
     after = dynamics.advance(*(part[:-1] for part in vars(found).values()))
     torch.testing.assert_close(after[0], found.qpos[1:], atol=1e-5, rtol=1e-4)  # physics makes the one moment of the other
+
+
+def test_the_more_noise_the_fewer_shares_are_tried():
+    assert [shares_under(noise) for noise in (0.0, 0.01, 0.03, 0.05, 1.0)] == [14, 12, 8, 4, 2]
 
 
 def test_of_a_motion_and_what_is_made_of_it_the_best_goes_on(dynamics, path, monkeypatch):
