@@ -24,7 +24,6 @@ from cfg.teaching import REFINERS, make_dynamics, make_samcon, tell
 from envs.character import load_character
 from envs.engines import share_of_cores
 from envs.film import beside, film, grid, motion_strip, strip, write_image, write_video
-from envs.guided import GuideConfig
 from envs.refine import mean_cost, refine
 from envs.render import Picture, make_renderer
 from envs.samcon import SamconConfig
@@ -272,7 +271,7 @@ def track_clips(args: TrackArgs) -> None:
         if track.reached_s:
             title, motion, wanted = " ".join(tell(clip.name, track).split()), track.path, samcon.clip_path(k, len(track.path.action))
             if dynamics is not None:
-                motion = refine(dynamics, motion, *wanted, args.refine, GuideConfig().refine_noises[-1], torch.Generator().manual_seed(args.seed))
+                motion = refine(dynamics, motion, *wanted, args.refine, config.guide.refine_noises[-1], torch.Generator().manual_seed(args.seed))
                 costs = [mean_cost(dynamics, each, *wanted) for each in (track.path, motion)]
                 title = f"{clip.name} refined: mean cost {costs[0]:.3f} to {costs[1]:.3f}"
                 print(title, flush=True)

@@ -169,7 +169,7 @@ def test_the_more_noise_the_fewer_shares_are_tried():
 
 
 def test_of_a_motion_and_what_is_made_of_it_the_best_goes_on(dynamics, path, monkeypatch):
-    """Here refining under much noise spoils it, under little makes it the clip; the first is lost by nobody, the second by half."""
+    """Here refining under much noise spoils it, under little makes it the clip, which nobody loses, or nearly all: then it is chosen only if nearness is all that counts."""
     still = path.qpos[:1].expand(30, -1), torch.zeros_like(path.qvel)
     clip = Motion(*still, path.action)
     asked = []
